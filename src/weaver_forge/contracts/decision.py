@@ -1,0 +1,292 @@
+"""The decision contract: the one value that a package in ``models/`` exports.
+
+Everything generic (features, training, evaluation, promotion, publishing, scoring, benchmark, gate, pages) is
+written once against a :class:`DecisionSpec`. Adding a decision is a package and a line in ``weaver-forge.toml``.
+
+Frames. ``features``, ``labels``, ``history`` and ``current`` exchange polars frames that always carry the
+kind's key columns and ``predicted_at`` (UTC, naive timestamp). What a frame holds besides:
+
+* features: the kind's feature columns, one row a subject, using only rows with ``known_at <= predicted_at``
+  of *that* subject. A subject without history gets priors or nulls, never a missing row.
+* labels: :data:`LABEL_COLUMNS`, one row a subject.
+* predictions: :data:`OUTPUT_COLUMNS`, one row a subject, the same from the model and from the baseline.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from weaver_forge.contracts.table import Column, Table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+Tables = Mapping[str, "pl.DataFrame"]
+"""Core tables by name. Reading one that the spec does not declare in ``reads`` is a KeyError."""
+
+Artifact = dict[str, Any]
+"""A fitted method as plain JSON-able data: numbers, strings, lists, dicts. Loads without scikit-learn."""
+
+PREDICTED_AT = Column(
+    "predicted_at", "TIMESTAMP", "The time the prediction is for: nothing known later may be used, UTC."
+)
+
+LABEL_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "outcome",
+        "DOUBLE",
+        "1 or 0 for events, the observed value for quantities; null unless mature.",
+        nullable=True,
+    ),
+    Column("maturity", "VARCHAR", "pending, mature or unresolvable, as of the asked time."),
+    Column(
+        "outcome_known_at",
+        "TIMESTAMP",
+        "When the outcome became knowable, UTC; null unless mature.",
+        nullable=True,
+    ),
+    Column("link_method", "VARCHAR", "How outcome and subject were joined."),
+    Column("link_confidence", "DOUBLE", "0-1."),
+    Column(
+        "cost",
+        "DOUBLE",
+        "Duration in ms or effort in lines, for cost-aware metrics; null where there is none.",
+        nullable=True,
+    ),
+)
+
+OUTPUT_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "probability",
+        "DOUBLE",
+        "Calibrated probability that it goes wrong, 0-1; null for quantities.",
+        nullable=True,
+    ),
+    Column("value", "DOUBLE", "Point prediction (median) of a quantity; null for events.", nullable=True),
+    Column("q_025", "DOUBLE", "2.5 % quantile of a quantity.", nullable=True),
+    Column("q_100", "DOUBLE", "10 % quantile.", nullable=True),
+    Column("q_900", "DOUBLE", "90 % quantile.", nullable=True),
+    Column("q_975", "DOUBLE", "97.5 % quantile.", nullable=True),
+    Column(
+        "score",
+        "DOUBLE",
+        "Order within a decision, higher first; null where the probability orders.",
+        nullable=True,
+    ),
+    Column(
+        "evidence", "VARCHAR", "JSON list of {fact, contribution, link}; facts in words, strongest first."
+    ),
+)
+
+BASELINE_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "baseline_probability",
+        "DOUBLE",
+        "The named baseline's probability for the same subject.",
+        nullable=True,
+    ),
+    Column("baseline_value", "DOUBLE", "The named baseline's point prediction.", nullable=True),
+    Column("baseline_score", "DOUBLE", "The named baseline's order.", nullable=True),
+)
+
+PROVENANCE_COLUMNS: tuple[Column, ...] = (
+    Column("prediction_id", "VARCHAR", "UUIDv7; the id in the ledger."),
+    Column("origin", "VARCHAR", "live, replay or simulated."),
+    Column("model_name", "VARCHAR", "Method that made it; the baseline's name where no model was promoted."),
+    Column("model_version", "VARCHAR", "Registered version, or baseline-<fit time>."),
+    Column("is_baseline", "BOOLEAN", "True where the baseline was published because no model beat it."),
+    Column("baseline_name", "VARCHAR", "The named naive baseline."),
+    Column("made_at", "TIMESTAMP", "When it was computed, UTC."),
+    Column("data_as_of", "TIMESTAMP", "Newest known_at of the data behind it, UTC."),
+    Column("resolve_by", "TIMESTAMP", "When its outcome must be known, UTC."),
+    Column("feature_sha256", "VARCHAR", "Hash of the feature row."),
+    Column("sources_missing", "VARCHAR", "JSON list of sources that were absent and would have been used."),
+)
+
+CANDIDATE_COLUMNS: tuple[Column, ...] = (
+    Column("candidate", "VARCHAR", "The cause, file or test."),
+    Column("rank", "INTEGER", "1 = most likely."),
+    Column("probability", "DOUBLE", "Share of belief, 0-1."),
+    Column("evidence", "VARCHAR", "JSON list of {fact, contribution, link}."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a method says: one row a subject, and candidates where the decision ranks any.
+
+    Args:
+        rows: key, ``predicted_at`` and :data:`OUTPUT_COLUMNS`; absent output columns mean null.
+        candidates: key, ``predicted_at`` and :data:`CANDIDATE_COLUMNS`, or None.
+    """
+
+    rows: "pl.DataFrame"
+    candidates: "pl.DataFrame | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to predict, named by what it does. The model and the baseline are both one of these.
+
+    Args:
+        name: snake_case, by method ("seasonal_naive"), never by hope.
+        fit: ``(features, labels, rng) -> artifact``. Labels are joined by key and predicted_at and all mature.
+            Must return an artifact for an empty history too: a stated prior.
+        predict: ``(artifact, features) -> Predictions``.
+    """
+
+    name: str
+    fit: "Callable[[pl.DataFrame, pl.DataFrame, np.random.Generator], Artifact]"
+    predict: "Callable[[Artifact, pl.DataFrame], Predictions]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectKind:
+    """One kind of subject of a decision, with its label, features and methods.
+
+    Args:
+        entity: Plural noun; names the tables ``feat_<decision>__<entity>`` and ``pred_<decision>__<entity>``.
+        key: Columns that identify a subject.
+        decided_per: The key columns that one decision covers (a ranking decides once per repo and revision).
+        predicts: An event (probability) or a quantity (value and quantiles).
+        label: What counts as going wrong, in words.
+        maturity: When the label may be used, in words.
+        link: How outcome and subject are joined, in words.
+        resolve_after: ``resolve_by = predicted_at + resolve_after``.
+        feature_columns: What ``features`` adds to key and predicted_at.
+        history: ``(tables, as_of) -> key + predicted_at``: past subjects to learn and be judged on.
+        current: ``(tables, as_of) -> key + predicted_at``: subjects to predict now (outcome not yet knowable).
+        features: ``(tables, subjects) -> features``.
+        labels: ``(tables, subjects, as_of) -> labels``; uses only rows with ``known_at <= as_of``.
+        metrics: Names in ``weaver_forge.metrics``; promotion is decided on the first.
+        candidates: What the candidate rows are ("service that caused it"); empty when there are none.
+    """
+
+    entity: str
+    key: tuple[Column, ...]
+    decided_per: tuple[str, ...]
+    predicts: Literal["event", "quantity"]
+    label: str
+    maturity: str
+    link: str
+    resolve_after: timedelta
+    feature_columns: tuple[Column, ...]
+    history: "Callable[[Tables, datetime], pl.DataFrame]"
+    current: "Callable[[Tables, datetime], pl.DataFrame]"
+    features: "Callable[[Tables, pl.DataFrame], pl.DataFrame]"
+    labels: "Callable[[Tables, pl.DataFrame, datetime], pl.DataFrame]"
+    baseline: Method
+    model: Method
+    metrics: tuple[str, ...]
+    candidates: str = ""
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """Names of the key columns."""
+        return tuple(column.name for column in self.key)
+
+    @property
+    def subject_columns(self) -> tuple[str, ...]:
+        """Key columns and predicted_at: what identifies a row of features, labels or predictions."""
+        return (*self.key_names, PREDICTED_AT.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionSpec:
+    """A decision: its name, what it reads, and its subject kinds.
+
+    Args:
+        name: One word in snake_case, the same in folder, registry, CLI, ledger and tests.
+        summary: One sentence for people.
+        reads: Core tables that history, current, features and labels may use.
+        sources: Source name -> what is lost without it, in words ("git": "nothing can be predicted").
+        actions: Action classes a hook may take on it ("order_tests", "skip_tests", "block_change", ...).
+        score_unit: What the number means ("probability of a failure", "requests per minute").
+        kinds: At least one.
+    """
+
+    name: str
+    summary: str
+    reads: tuple[Table, ...]
+    sources: Mapping[str, str]
+    actions: tuple[str, ...]
+    score_unit: str
+    kinds: tuple[SubjectKind, ...]
+
+    def kind(self, entity: str) -> SubjectKind:
+        """The kind with this entity.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        for kind in self.kinds:
+            if kind.entity == entity:
+                return kind
+        raise KeyError(f"{self.name} has no subject kind {entity!r}; it has {[k.entity for k in self.kinds]}")
+
+
+def feature_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
+    """``feat_<decision>__<entity>``: one row a subject, past and current."""
+    role = Column("subject_role", "VARCHAR", "history (to learn from) or current (to predict now).")
+    return Table(
+        layer="feat",
+        source=spec.name,
+        entity=kind.entity,
+        grain=f"subject of {spec.name} and prediction time",
+        columns=(*kind.key, PREDICTED_AT, role, *kind.feature_columns),
+        key=kind.subject_columns,
+    )
+
+
+def prediction_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
+    """``pred_<decision>__<entity>``: the newest prediction a subject and prediction time."""
+    return Table(
+        layer="pred",
+        source=spec.name,
+        entity=kind.entity,
+        grain=f"published prediction of {spec.name}",
+        columns=(*kind.key, PREDICTED_AT, *OUTPUT_COLUMNS, *BASELINE_COLUMNS, *PROVENANCE_COLUMNS),
+        key=kind.subject_columns,
+    )
+
+
+def candidate_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
+    """``pred_<decision>__<entity>_candidates``: ranked causes, files or tests of a prediction."""
+    return Table(
+        layer="pred",
+        source=spec.name,
+        entity=f"{kind.entity}_candidates",
+        grain=f"candidate of a published prediction of {spec.name}",
+        columns=(*kind.key, PREDICTED_AT, *CANDIDATE_COLUMNS),
+        key=(*kind.subject_columns, "rank"),
+    )
+
+
+def spec_as_data(spec: DecisionSpec) -> dict[str, Any]:
+    """The spec without its functions, for snapshots: all that a hook or a page needs to know."""
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        "sources": dict(spec.sources),
+        "actions": list(spec.actions),
+        "score_unit": spec.score_unit,
+        "kinds": [
+            {
+                "entity": kind.entity,
+                "key": list(kind.key_names),
+                "decided_per": list(kind.decided_per),
+                "predicts": kind.predicts,
+                "label": kind.label,
+                "maturity": kind.maturity,
+                "link": kind.link,
+                "metrics": list(kind.metrics),
+                "baseline": kind.baseline.name,
+                "model": kind.model.name,
+                "candidates": kind.candidates,
+                "table": prediction_table(spec, kind).name,
+            }
+            for kind in spec.kinds
+        ],
+    }

@@ -1,0 +1,13 @@
+"""Every shared table, declared once as data. A decision's own tables are declared by its spec."""
+
+from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.tables import changes, ci, cost, ingest, operations
+
+ALL: tuple[Table, ...] = tuple(
+    value
+    for module in (ingest, changes, ci, operations, cost)
+    for value in vars(module).values()
+    if isinstance(value, Table)
+)
+
+BY_NAME: dict[str, Table] = {table.name: table for table in ALL}

@@ -1,0 +1,216 @@
+"""The deployment's settings, and the only place that reads the environment and the clock.
+
+Precedence: flag > environment (``WEAVER_FORGE_...``) > ``weaver-forge.toml`` > default. A flag is an argument
+of the caller; this module merges the rest. Every instant is a naive ``datetime`` in UTC, as in every table.
+"""
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from weaver_forge.errors import ConfigurationError, NotADeployment
+
+MARKER = "weaver-forge.toml"
+SOURCES = ("git", "junit", "github_actions", "otlp", "focus", "deployments", "incidents")
+
+_SECTIONS: dict[str, frozenset[str] | None] = {
+    "pipeline": frozenset({"python"}),
+    "decisions": None,
+    "options": None,
+    "sources": frozenset(SOURCES),
+    "ledger": frozenset({"url"}),
+    "clock": frozenset({"now"}),
+    "partitions": frozenset({"start"}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A deployment directory and what holds in it. All paths are absolute.
+
+    Args:
+        root: The directory that holds weaver-forge.toml.
+        python: Interpreter with the [pipeline] extra.
+        decisions: Decision name -> package; the registry.
+        options: Decision name -> keyword arguments of its package's ``configure``.
+        sources: Source name -> patterns relative to ``root`` that ``run`` takes in every time.
+        ledger_url: SQLAlchemy URL of the ledger.
+        fixed_now: A simulated clock (the demo's); None for the real one.
+        partitions_start: First daily partition, ``YYYY-MM-DD``.
+    """
+
+    root: Path
+    python: Path
+    decisions: Mapping[str, str]
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ledger_url: str = ""
+    fixed_now: datetime | None = None
+    partitions_start: str = "2015-01-01"
+
+    @property
+    def data(self) -> Path:
+        """Everything the deployment stores."""
+        return self.root / "data"
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file that only Dagster runs write."""
+        return self.data / "warehouse.duckdb"
+
+    @property
+    def lake(self) -> Path:
+        """The Delta tables."""
+        return self.data / "lake"
+
+    @property
+    def published(self) -> Path:
+        """Versioned snapshots for readers."""
+        return self.data / "published"
+
+    @property
+    def inbox(self) -> Path:
+        """New input, one folder a source, watched by the sensor."""
+        return self.data / "inbox"
+
+    @property
+    def spool(self) -> Path:
+        """Decisions that hooks wrote where no ledger was in reach."""
+        return self.inbox / "decisions"
+
+    @property
+    def policy(self) -> Path:
+        """The reviewed policy file."""
+        return self.root / "policy.yaml"
+
+    @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME; must be absolute."""
+        return self.root / "dagster_home"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow's tracking and registry store."""
+        return f"sqlite:///{self.data / 'mlflow.db'}"
+
+    def now(self) -> datetime:
+        """The current instant, naive UTC: the simulated clock where one is set, else the real one."""
+        return self.fixed_now or datetime.now(UTC).replace(tzinfo=None)  # noqa: TID251 - this is the one place
+
+
+def find(start: Path | None = None) -> Settings:
+    """Load the deployment at or above ``start`` (default: WEAVER_FORGE_HOME, else the working directory).
+
+    Raises:
+        NotADeployment: If no weaver-forge.toml is there or above.
+        ConfigurationError: If the file is malformed.
+    """
+    home = os.environ.get("WEAVER_FORGE_HOME")  # noqa: TID251
+    origin = (start or Path(home or ".")).resolve()
+    for folder in (origin, *origin.parents):
+        if (folder / MARKER).is_file():
+            return load(folder)
+    raise NotADeployment(
+        f"no {MARKER} here or above",
+        where=str(origin),
+        do="Make a deployment with `weaver-forge init DIR`, or name one with WEAVER_FORGE_HOME",
+    )
+
+
+def load(root: Path) -> Settings:
+    """Read ``root/weaver-forge.toml`` and merge the environment over it.
+
+    Raises:
+        ConfigurationError: If the file is malformed or has an unknown section or key.
+    """
+    path = root / MARKER
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"not valid TOML: {error}", where=str(path), do="Mend the line it names"
+        ) from error
+    _refuse_unknown(document, path)
+    environment = os.environ  # noqa: TID251
+    python = (
+        environment.get("WEAVER_FORGE_PYTHON") or document.get("pipeline", {}).get("python") or sys.executable
+    )
+    now = environment.get("WEAVER_FORGE_NOW") or document.get("clock", {}).get("now")
+    default_ledger = f"sqlite:///{root.resolve() / 'data' / 'ledger.sqlite'}"
+    ledger = (
+        environment.get("WEAVER_FORGE_LEDGER_URL") or document.get("ledger", {}).get("url") or default_ledger
+    )
+    return Settings(
+        root=root.resolve(),
+        # Not resolved: a virtual environment's python is a link, and following it would leave the environment.
+        python=root.resolve() / python,
+        decisions=document.get("decisions", {}),
+        options=document.get("options", {}),
+        sources={name: tuple(patterns) for name, patterns in document.get("sources", {}).items()},
+        ledger_url=ledger,
+        fixed_now=_instant(now, path) if now else None,
+        partitions_start=document.get("partitions", {}).get("start", "2015-01-01"),
+    )
+
+
+def test_data() -> Path | None:
+    """The folder of outside data for tests and benchmarks (WEAVER_FORGE_TEST_DATA), or None."""
+    value = os.environ.get("WEAVER_FORGE_TEST_DATA")  # noqa: TID251
+    return Path(value).resolve() if value and Path(value).is_dir() else None
+
+
+def variable(name: str) -> str | None:
+    """An environment variable of somebody else's contract (GITHUB_ACTIONS, GITHUB_STEP_SUMMARY, ...)."""
+    return os.environ.get(name) or None  # noqa: TID251
+
+
+def environment_with(**changes: str) -> dict[str, str]:
+    """The environment for a child process, with changes."""
+    return {**os.environ, **changes}  # noqa: TID251
+
+
+def _refuse_unknown(document: Mapping[str, Any], path: Path) -> None:
+    for section, body in document.items():
+        if section not in _SECTIONS:
+            known = ", ".join(sorted(_SECTIONS))
+            raise ConfigurationError(
+                f"unknown section [{section}]", where=_line(path, f"[{section}"), do=f"Known: {known}"
+            )
+        keys = _SECTIONS[section]
+        if not isinstance(body, dict):
+            raise ConfigurationError(
+                f"{section} must be a table", where=str(path), do=f"Write [{section}] above its keys"
+            )
+        for key in body if keys is not None else ():
+            if key not in keys:
+                raise ConfigurationError(
+                    f"unknown key {key!r} in [{section}]",
+                    where=_line(path, key),
+                    do=f"Known: {', '.join(sorted(keys))}",
+                )
+
+
+def _line(path: Path, text: str) -> str:
+    pattern = re.compile(rf"^\s*{re.escape(text)}")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    number = next((n for n, line in enumerate(lines, 1) if pattern.match(line)), 0)
+    return f"{path}, line {number}" if number else str(path)
+
+
+def _instant(value: Any, path: Path) -> datetime:
+    """Parse an ISO 8601 instant; a zone is converted to UTC, none is read as UTC."""
+    try:
+        parsed = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"clock {value!r} is not an ISO 8601 instant",
+            where=str(path),
+            do="Write it like 2026-03-01T12:00:00Z",
+        ) from error
+    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
