@@ -133,19 +133,13 @@ def load(root: Path) -> Settings:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"not valid TOML: {error}", where=str(path), do="Mend the line it names"
-        ) from error
+        raise ConfigurationError(f"not valid TOML: {error}", where=str(path), do="Mend the line it names") from error
     _refuse_unknown(document, path)
     environment = os.environ  # noqa: TID251
-    python = (
-        environment.get("WEAVER_FORGE_PYTHON") or document.get("pipeline", {}).get("python") or sys.executable
-    )
+    python = environment.get("WEAVER_FORGE_PYTHON") or document.get("pipeline", {}).get("python") or sys.executable
     now = environment.get("WEAVER_FORGE_NOW") or document.get("clock", {}).get("now")
     default_ledger = f"sqlite:///{root.resolve() / 'data' / 'ledger.sqlite'}"
-    ledger = (
-        environment.get("WEAVER_FORGE_LEDGER_URL") or document.get("ledger", {}).get("url") or default_ledger
-    )
+    ledger = environment.get("WEAVER_FORGE_LEDGER_URL") or document.get("ledger", {}).get("url") or default_ledger
     return Settings(
         root=root.resolve(),
         # Not resolved: a virtual environment's python is a link, and following it would leave the environment.

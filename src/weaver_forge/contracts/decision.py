@@ -75,9 +75,7 @@ OUTPUT_COLUMNS: tuple[Column, ...] = (
         "Order within a decision, higher first; null where the probability orders.",
         nullable=True,
     ),
-    Column(
-        "evidence", "VARCHAR", "JSON list of {fact, contribution, link}; facts in words, strongest first."
-    ),
+    Column("evidence", "VARCHAR", "JSON list of {fact, contribution, link}; facts in words, strongest first."),
 )
 
 BASELINE_COLUMNS: tuple[Column, ...] = (

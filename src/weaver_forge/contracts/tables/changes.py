@@ -2,13 +2,9 @@
 
 from weaver_forge.contracts.table import Column, Table
 
-REPO_ID = Column(
-    "repo_id", "VARCHAR", "Normalised remote URL (host/owner/name), or local/<hash of the path>."
-)
+REPO_ID = Column("repo_id", "VARCHAR", "Normalised remote URL (host/owner/name), or local/<hash of the path>.")
 REVISION = Column("revision", "VARCHAR", "Full commit id, 40 (or 64) hex digits.")
-KNOWN_AT = Column(
-    "known_at", "TIMESTAMP", "When this row reached us, UTC: event time plus the source's stated lag."
-)
+KNOWN_AT = Column("known_at", "TIMESTAMP", "When this row reached us, UTC: event time plus the source's stated lag.")
 
 RAW_GIT_COMMITS = Table(
     layer="raw",
@@ -73,9 +69,7 @@ CORE_CHANGES_CHANGES = Table(
         Column("committed_at", "TIMESTAMP", "Committer time, UTC."),
         Column("subject", "VARCHAR", "First line of the message."),
         Column("is_fix", "BOOLEAN", "The message says it fixes or reverts something."),
-        Column(
-            "reverts_revision", "VARCHAR", "The commit that a revert names; null otherwise.", nullable=True
-        ),
+        Column("reverts_revision", "VARCHAR", "The commit that a revert names; null otherwise.", nullable=True),
         Column("n_files", "INTEGER", "Files touched."),
         Column("n_added", "INTEGER", "Lines added; binary files count 0."),
         Column("n_deleted", "INTEGER", "Lines deleted; binary files count 0."),

@@ -10,9 +10,7 @@ RAW_JUNIT_TEST_RESULTS = Table(
     grain="execution attempt of a test case in a report",
     columns=(
         Column("report_sha256", "VARCHAR", "Hex SHA-256 of the report's bytes."),
-        Column(
-            "context", "VARCHAR", "Revision, run and repository given with the report, as canonical JSON."
-        ),
+        Column("context", "VARCHAR", "Revision, run and repository given with the report, as canonical JSON."),
         Column("position", "INTEGER", "0-based position of the test case element in the report."),
         Column("attempt", "INTEGER", "1 for the first execution, 2 for the first rerun, and so on."),
         Column("suite", "VARCHAR", "Name of the enclosing testsuite; empty when there is none."),
@@ -20,9 +18,7 @@ RAW_JUNIT_TEST_RESULTS = Table(
         Column("name", "VARCHAR", "name exactly as the report has it."),
         Column("file", "VARCHAR", "file attribute or pytest nodeid's file; null when absent.", nullable=True),
         Column("status", "VARCHAR", "passed, failed, error, skipped, xfailed, xpassed or collection_error."),
-        Column(
-            "duration_ms", "DOUBLE", "Wall-clock milliseconds as reported; null when omitted.", nullable=True
-        ),
+        Column("duration_ms", "DOUBLE", "Wall-clock milliseconds as reported; null when omitted.", nullable=True),
         Column("message", "VARCHAR", "First 500 characters of the failure or skip message.", nullable=True),
         Column("suite_started_raw", "VARCHAR", "timestamp attribute of the suite as written.", nullable=True),
         Column(
@@ -44,9 +40,7 @@ RAW_JUNIT_TEST_RESULTS = Table(
             "Revision given or found in suite properties; null when unknown.",
             nullable=True,
         ),
-        Column(
-            "run_id", "VARCHAR", "Run given or found in suite properties; null when unknown.", nullable=True
-        ),
+        Column("run_id", "VARCHAR", "Run given or found in suite properties; null when unknown.", nullable=True),
         Column(
             "received_at",
             "TIMESTAMP",
@@ -65,17 +59,13 @@ RAW_GITHUB_ACTIONS_RUNS = Table(
         REPO_ID,
         Column("run_id", "VARCHAR", "GitHub's run id."),
         Column("run_attempt", "INTEGER", "1 for the first attempt."),
-        Column(
-            "run_number", "INTEGER", "Number within the workflow; null in partial exports.", nullable=True
-        ),
+        Column("run_number", "INTEGER", "Number within the workflow; null in partial exports.", nullable=True),
         Column("workflow", "VARCHAR", "Workflow name."),
         Column("event", "VARCHAR", "push, pull_request, schedule, ..."),
         Column("branch", "VARCHAR", "Head branch; null for tags.", nullable=True),
         Column("revision", "VARCHAR", "Head commit."),
         Column("status", "VARCHAR", "queued, in_progress, completed, ..."),
-        Column(
-            "conclusion", "VARCHAR", "success, failure, cancelled, ...; null until completed.", nullable=True
-        ),
+        Column("conclusion", "VARCHAR", "success, failure, cancelled, ...; null until completed.", nullable=True),
         Column("created_at", "TIMESTAMP", "UTC."),
         Column("started_at", "TIMESTAMP", "UTC; null in old exports.", nullable=True),
         Column("updated_at", "TIMESTAMP", "UTC; the end of a completed run."),
@@ -122,14 +112,10 @@ CORE_CI_RUNS = Table(
         Column("revision", "VARCHAR", "Commit the run tested; null when unknown.", nullable=True),
         Column("branch", "VARCHAR", "Branch; null when unknown.", nullable=True),
         Column("workflow", "VARCHAR", "Workflow or pipeline name; empty when unknown."),
-        Column(
-            "conclusion", "VARCHAR", "success, failure, cancelled, ...; null when unknown.", nullable=True
-        ),
+        Column("conclusion", "VARCHAR", "success, failure, cancelled, ...; null when unknown.", nullable=True),
         Column("started_at", "TIMESTAMP", "UTC."),
         Column("ended_at", "TIMESTAMP", "UTC."),
-        Column(
-            "link_method", "VARCHAR", "How the revision was found: provider, given, properties, run, none."
-        ),
+        Column("link_method", "VARCHAR", "How the revision was found: provider, given, properties, run, none."),
         KNOWN_AT,
     ),
     key=("repo_id", "run_id", "run_attempt"),
@@ -183,9 +169,7 @@ CORE_CI_TEST_VERDICTS = Table(
         Column("run_id", "VARCHAR", "Run."),
         Column("revision", "VARCHAR", "Commit under test; never null here."),
         Column("test_id", "VARCHAR", "Test identity as in core_ci__test_results."),
-        Column(
-            "verdict", "VARCHAR", "passed, failed, flaky or skipped; flaky = both outcomes within the run."
-        ),
+        Column("verdict", "VARCHAR", "passed, failed, flaky or skipped; flaky = both outcomes within the run."),
         Column("n_attempts", "INTEGER", "Executions in the run."),
         Column("duration_ms", "DOUBLE", "Mean milliseconds of an attempt; null when omitted.", nullable=True),
         Column("file", "VARCHAR", "Test file when a report names it.", nullable=True),

@@ -6,9 +6,7 @@ from weaver_forge.contracts.tables.changes import KNOWN_AT
 _COMMON = (
     Column("billing_period_start", "TIMESTAMP", "Start of the billing period, UTC."),
     Column("row_number", "BIGINT", "0-based row in the export."),
-    Column(
-        "provider_name", "VARCHAR", "ServiceProviderName, else ProviderName; unknown when neither is there."
-    ),
+    Column("provider_name", "VARCHAR", "ServiceProviderName, else ProviderName; unknown when neither is there."),
     Column("billing_account_id", "VARCHAR", "BillingAccountId; null when absent.", nullable=True),
     Column("sub_account_id", "VARCHAR", "SubAccountId; null when absent.", nullable=True),
     Column("service_name", "VARCHAR", "ServiceName."),

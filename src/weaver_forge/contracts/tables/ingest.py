@@ -13,9 +13,7 @@ RAW_INGEST_INPUTS = Table(
             "VARCHAR",
             "Source name: git, junit, github_actions, otlp, focus, deployments, incidents.",
         ),
-        Column(
-            "input_sha256", "VARCHAR", "Hex SHA-256 of the bytes (for git: of repo_id and head revision)."
-        ),
+        Column("input_sha256", "VARCHAR", "Hex SHA-256 of the bytes (for git: of repo_id and head revision)."),
         Column("context", "VARCHAR", "What the caller said about it (revision, run) as canonical JSON."),
         Column("name", "VARCHAR", "Path or repository as given."),
         Column("n_rows", "BIGINT", "Rows decoded."),

@@ -46,9 +46,7 @@ RAW_OTLP_SPANS = Table(
         Column("db_system_name", "VARCHAR", "db.system.name (old: db.system).", nullable=True),
         Column("server_address", "VARCHAR", "server.address (old: net.peer.name).", nullable=True),
         Column("error_type", "VARCHAR", "error.type.", nullable=True),
-        Column(
-            "attributes", "MAP(VARCHAR, VARCHAR)", "All other span attributes; arrays and lists as JSON text."
-        ),
+        Column("attributes", "MAP(VARCHAR, VARCHAR)", "All other span attributes; arrays and lists as JSON text."),
         Column("resource_attributes", "MAP(VARCHAR, VARCHAR)", "All other resource attributes."),
         Column("events", "VARCHAR", "Span events as JSON text; null when there are none.", nullable=True),
         Column("links", "VARCHAR", "Span links as JSON text; null when there are none.", nullable=True),
@@ -187,9 +185,7 @@ RAW_INCIDENTS_EVENTS = Table(
             "Culprit as found by the review; null when unknown.",
             nullable=True,
         ),
-        Column(
-            "cause_repo_id", "VARCHAR", "Repository of the causing change; null when unknown.", nullable=True
-        ),
+        Column("cause_repo_id", "VARCHAR", "Repository of the causing change; null when unknown.", nullable=True),
         Column(
             "cause_revision",
             "VARCHAR",
@@ -239,9 +235,7 @@ CORE_INCIDENTS_INCIDENTS = Table(
         Column("started_at", "TIMESTAMP", "UTC."),
         Column("resolved_at", "TIMESTAMP", "UTC; null while open.", nullable=True),
         Column("cause_service_key", "VARCHAR", "Culprit service; null when unknown.", nullable=True),
-        Column(
-            "cause_repo_id", "VARCHAR", "Repository of the causing change; null when unknown.", nullable=True
-        ),
+        Column("cause_repo_id", "VARCHAR", "Repository of the causing change; null when unknown.", nullable=True),
         Column("cause_revision", "VARCHAR", "Causing change; null when unknown.", nullable=True),
         KNOWN_AT,
     ),
