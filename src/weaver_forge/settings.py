@@ -181,8 +181,8 @@ def _refuse_unknown(document: Mapping[str, Any], path: Path) -> None:
             raise ConfigurationError(
                 f"{section} must be a table", where=str(path), do=f"Write [{section}] above its keys"
             )
-        for key in body if keys is not None else ():
-            if key not in keys:
+        for key in body:
+            if keys is not None and key not in keys:
                 raise ConfigurationError(
                     f"unknown key {key!r} in [{section}]",
                     where=_line(path, key),

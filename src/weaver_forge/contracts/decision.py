@@ -226,14 +226,13 @@ class DecisionSpec:
 
 
 def feature_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
-    """``feat_<decision>__<entity>``: one row a subject, past and current."""
-    role = Column("subject_role", "VARCHAR", "history (to learn from) or current (to predict now).")
+    """``feat_<decision>__<entity>``: the past subjects to learn from, one row a subject and prediction time."""
     return Table(
         layer="feat",
         source=spec.name,
         entity=kind.entity,
-        grain=f"subject of {spec.name} and prediction time",
-        columns=(*kind.key, PREDICTED_AT, role, *kind.feature_columns),
+        grain=f"past subject of {spec.name} and prediction time",
+        columns=(*kind.key, PREDICTED_AT, *kind.feature_columns),
         key=kind.subject_columns,
     )
 
@@ -247,6 +246,7 @@ def prediction_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
         grain=f"published prediction of {spec.name}",
         columns=(*kind.key, PREDICTED_AT, *OUTPUT_COLUMNS, *BASELINE_COLUMNS, *PROVENANCE_COLUMNS),
         key=kind.subject_columns,
+        replace_by=kind.subject_columns,
     )
 
 
@@ -259,6 +259,7 @@ def candidate_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
         grain=f"candidate of a published prediction of {spec.name}",
         columns=(*kind.key, PREDICTED_AT, *CANDIDATE_COLUMNS),
         key=(*kind.subject_columns, "rank"),
+        replace_by=kind.subject_columns,
     )
 
 
