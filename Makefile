@@ -1,0 +1,48 @@
+# Every target sets up what it needs on a fresh Debian with Python 3.11 and pip.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test check dev lock docs clean
+
+setup: $(STAMP)
+
+# Byte-compiled on install: without it every import pays two to three times the price.
+# `install`, not `sync`: uv lives in the same environment and would remove itself.
+$(STAMP): constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --requirement constraints.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q src models assets
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/weaver-forge demo demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+dev: setup
+	$(BIN)/weaver-forge dev
+
+# The lock names versions only, no registry addresses.
+lock: setup
+	$(UV) pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \
+		--all-extras --group dev pyproject.toml --output-file constraints.txt
+
+docs: setup
+	$(BIN)/python -m weaver_forge.cli.docs
+
+clean:
+	rm -rf demo dist .pytest_cache .mypy_cache .ruff_cache
+	find src models assets tests -name __pycache__ -type d -prune -exec rm -rf {} +
