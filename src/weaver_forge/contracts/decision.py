@@ -153,6 +153,8 @@ class SubjectKind:
         maturity: When the label may be used, in words.
         link: How outcome and subject are joined, in words.
         resolve_after: ``resolve_by = predicted_at + resolve_after``.
+        one_sided_for: Until this long after predicted_at only bad outcomes can be mature (a change is blamed
+            early, cleared late). Learning and judging leave such subjects out: they would all look bad.
         feature_columns: What ``features`` adds to key and predicted_at.
         history: ``(tables, as_of) -> key + predicted_at``: past subjects to learn and be judged on.
         current: ``(tables, as_of) -> key + predicted_at``: subjects to predict now (outcome not yet knowable).
@@ -179,6 +181,7 @@ class SubjectKind:
     model: Method
     metrics: tuple[str, ...]
     candidates: str = ""
+    one_sided_for: timedelta = timedelta(0)
 
     @property
     def key_names(self) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ RAW_INGEST_INPUTS = Table(
         Column("context", "VARCHAR", "What the caller said about it (revision, run) as canonical JSON."),
         Column("name", "VARCHAR", "Path or repository as given."),
         Column("n_rows", "BIGINT", "Rows decoded."),
-        Column("n_new", "BIGINT", "Rows that were not stored before."),
         Column("n_rejected", "BIGINT", "Pieces refused."),
         Column("ingested_at", "TIMESTAMP", "When it was taken in, UTC."),
     ),
