@@ -1,0 +1,148 @@
+"""Jobs, schedules and sensors: what runs together, and when without being asked."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.core.traces import MARTS
+from assets.decisions import model_key, score_key
+from assets.partitions import contiguous, range_tags
+from assets.publishing import SNAPSHOT
+from assets.raw import SOURCES
+from assets.raw.intake import RawSource
+from weaver_forge.contracts.decision import DecisionSpec, candidate_table, feature_table, prediction_table
+from weaver_forge.contracts.tables import ALL
+from weaver_forge.settings import Settings
+from weaver_forge.warehouse import Warehouse
+
+Job = dg.JobDefinition | Any
+
+
+def ingest_selection() -> dg.AssetSelection:
+    """Raw tables and everything in core that is not computed a day at a time."""
+    marts = {table.name for table in MARTS}
+    names = [t.name for t in ALL if t.layer in {"raw", "core"} and t.source != "ingest" and t.name not in marts]
+    return dg.AssetSelection.assets(*names)
+
+
+def marts_selection() -> dg.AssetSelection:
+    """The daily marts."""
+    return dg.AssetSelection.assets(*(table.name for table in MARTS))
+
+
+def train_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
+    """Features of the past, and the models."""
+    keys = [
+        key for spec in specs for kind in spec.kinds for key in (feature_table(spec, kind).name, model_key(spec, kind))
+    ]
+    return dg.AssetSelection.assets(*keys)
+
+
+def publish_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
+    """Predictions, scores of earlier ones, and the snapshot."""
+    keys = [SNAPSHOT]
+    for spec in specs:
+        for kind in spec.kinds:
+            keys += [prediction_table(spec, kind).name, score_key(spec, kind)]
+            keys += [candidate_table(spec, kind).name] if kind.candidates else []
+    return dg.AssetSelection.assets(*keys)
+
+
+def jobs(specs: Sequence[DecisionSpec]) -> dict[str, Any]:
+    """Every job by name; ``loop`` is all of them in one run over a range of days."""
+    publish = publish_selection(specs)
+    train = train_selection(specs)
+    return {
+        "ingest": dg.define_asset_job("ingest", ingest_selection(), description="Take in sources and rebuild core."),
+        "marts": dg.define_asset_job("marts", marts_selection(), description="Recompute the marts of a range of days."),
+        "retrain": dg.define_asset_job(
+            "retrain", train | publish, description="Train, judge, predict, publish, score."
+        ),
+        "publish": dg.define_asset_job("publish", publish, description="Predict with what is trained, publish, score."),
+        "loop": dg.define_asset_job(
+            "loop",
+            ingest_selection() | marts_selection() | train | publish,
+            description="The whole loop in one run: sources to scores.",
+        ),
+    }
+
+
+def schedules(all_jobs: dict[str, Any]) -> list[dg.ScheduleDefinition]:
+    """Retrain every night, publish every hour; on when the daemon runs."""
+    return [
+        dg.ScheduleDefinition(
+            name="retrain_nightly",
+            job=all_jobs["retrain"],
+            cron_schedule="0 3 * * *",
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
+        dg.ScheduleDefinition(
+            name="publish_hourly",
+            job=all_jobs["publish"],
+            cron_schedule="20 * * * *",
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
+    ]
+
+
+def sensors(settings: Settings, warehouse: Warehouse, all_jobs: dict[str, Any]) -> list[dg.SensorDefinition]:
+    """New files in the inbox start an ingest; days whose spans changed get their marts recomputed."""
+
+    @dg.sensor(
+        name="inbox",
+        job=all_jobs["ingest"],
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="New files in data/inbox/<source>/ are taken in.",
+    )
+    def inbox(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        stamp = inbox_stamp(settings)
+        if not stamp or stamp == context.cursor:
+            yield dg.SkipReason("nothing new in the inbox")
+            return
+        context.update_cursor(stamp)
+        yield dg.RunRequest(run_key=f"inbox {stamp}")
+
+    @dg.sensor(
+        name="touched_days",
+        job=all_jobs["marts"],
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Days whose spans are not those their marts were computed from are computed again.",
+    )
+    def touched_days(_context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        from assets.core.traces import pending_days
+
+        days = pending_days(warehouse) if settings.warehouse.is_file() else []
+        if not days:
+            yield dg.SkipReason("every day's marts are up to date")
+        for first, last in contiguous(days):
+            yield dg.RunRequest(tags=range_tags(first, last))
+
+    return [inbox, touched_days]
+
+
+def inbox_stamp(settings: Settings) -> str:
+    """What lies in the inbox, as one string that changes when a file comes, grows or goes; empty when nothing does."""
+    files = sorted(
+        path
+        for source in SOURCES
+        for path in (settings.inbox / source.name).rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
+    newest = max((path.stat().st_mtime_ns for path in files), default=0)
+    return f"{len(files)} files, {sum(path.stat().st_size for path in files)} bytes, newest {newest}" if files else ""
+
+
+def run_config(inputs: dict[str, dict[str, Any]] | None) -> dict[str, Any]:
+    """Dagster's run config for the raw ops: given inputs per source; sources not named are skipped.
+
+    None takes in what the deployment names and what lies in its inbox.
+    """
+    if inputs is None:
+        return {}
+    names: list[RawSource] = list(SOURCES)
+    return {"ops": {f"raw_{s.name}": {"config": inputs.get(s.name, {"skip": True})} for s in names}}

@@ -1,0 +1,70 @@
+"""The published snapshot: what gates, notebooks and pages read, so that nobody waits for the warehouse."""
+
+import json
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets import tracking
+from assets.predicting import data_as_of
+from assets.resources import POOL, Deployment, SpecTables
+from weaver_forge.contracts.decision import DecisionSpec, candidate_table, prediction_table, spec_as_data
+from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.tables import ALL
+from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS, RAW_INGEST_REJECTED
+
+SNAPSHOT = "published_snapshot"
+
+
+def published_tables(specs: Sequence[DecisionSpec]) -> list[Table]:
+    """Core tables that features need, predictions, candidates, and what was taken in or refused."""
+    tables = [table for table in ALL if table.layer == "core" and not table.view]
+    tables += [RAW_INGEST_INPUTS, RAW_INGEST_REJECTED]
+    for spec in specs:
+        for kind in spec.kinds:
+            tables.append(prediction_table(spec, kind))
+            if kind.candidates:
+                tables.append(candidate_table(spec, kind))
+    return tables
+
+
+def snapshot_asset(specs: Sequence[DecisionSpec]) -> dg.AssetsDefinition:
+    """Make the asset that publishes the next snapshot."""
+
+    @dg.asset(
+        name=SNAPSHOT,
+        group_name="published",
+        deps=[prediction_table(spec, kind).name for spec in specs for kind in spec.kinds],
+        pool=POOL,
+        kinds={"duckdb"},
+        description="Versioned, read-only: predictions, specs, policy, champions' artifacts and core tables.",
+    )
+    def publish(
+        _context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
+    ) -> dg.MaterializeResult[object]:
+        deployment.step(SNAPSHOT)
+        version = publish_snapshot(deployment)
+        return dg.MaterializeResult(metadata={"version": version})
+
+    return publish
+
+
+def publish_snapshot(deployment: Deployment) -> int:
+    """Write the next snapshot and point readers to it. Returns its version."""
+    settings, now = deployment.settings, deployment.settings.now()
+    artifacts = {}
+    for spec in deployment.specs:
+        for kind in spec.kinds:
+            document = tracking.published(settings, spec, kind)
+            if document is not None:
+                artifacts[f"{spec.name}__{kind.entity}"] = json.dumps(document).encode()
+    reads = {table.name: table for spec in deployment.specs for table in spec.reads}
+    return deployment.warehouse.publish(
+        settings.published,
+        tables=published_tables(deployment.specs),
+        specs=[spec_as_data(spec) for spec in deployment.specs],
+        policy_text=settings.policy.read_text(encoding="utf-8") if settings.policy.is_file() else "",
+        artifacts=artifacts,
+        now=now,
+        data_as_of=data_as_of(SpecTables(deployment.warehouse, tuple(reads.values())), now),
+    )

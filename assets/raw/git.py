@@ -1,0 +1,35 @@
+"""Raw git history, by the git CLI."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from weaver_forge.sources.git import Repository, read_repository
+
+from assets.raw.intake import RawSource, Request
+from assets.resources import Deployment
+from weaver_forge.contracts.batch import Batch
+from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
+
+BLAME_DAYS = 730
+"""Fixes older than this are not blamed on a first read: a blame costs one git call a file and fix."""
+
+
+def _identify(path: Path) -> str:
+    repository = Repository(path)
+    return hashlib.sha256(f"{repository.repo_id}\0{repository.head()}".encode()).hexdigest()
+
+
+def _decode(request: Request, deployment: Deployment) -> Iterator[Batch]:
+    repo_id = Repository(request.path).repo_id
+    known = deployment.warehouse.read(RAW_GIT_COMMITS, where=f"repo_id = '{repo_id}'")
+    yield read_repository(request.path, known=set(known["revision"]), blame_since_days=BLAME_DAYS)
+
+
+SOURCE = RawSource(
+    name="git",
+    tables=(RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES, RAW_GIT_BLAMES),
+    decode=_decode,
+    identify=_identify,
+    folders=True,
+)

@@ -1,0 +1,1 @@
+"""What the command line can ask of the pipeline, a module a group of verbs."""

@@ -1,0 +1,161 @@
+"""ingest, run, train and publish: Dagster runs in this process, with progress and a readable summary."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets.core.traces import pending_days
+from assets.definitions import build_defs, open_deployment
+from assets.jobs import run_config
+from assets.partitions import contiguous, range_tags
+from assets.resources import Deployment, Emit
+from assets.verbs.instance import instance
+from assets.verbs.summary import report_gaps, report_intake
+from weaver_forge.contracts.decision import DecisionSpec
+from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
+from weaver_forge.ledger import spool
+from weaver_forge.settings import SOURCES, Settings
+
+
+class Runner:
+    """Runs the deployment's jobs one after the other in this process."""
+
+    def __init__(self, settings: Settings, emit: Emit) -> None:
+        self.intakes: list[Mapping[str, Any]] = []
+        self._emit = emit
+        self.deployment: Deployment = open_deployment(settings, self._relay)
+        self._defs = build_defs(self.deployment)
+        self._instance = instance(settings)
+
+    def _relay(self, event: Mapping[str, Any]) -> None:
+        if event.get("event") == "intake":
+            self.intakes.append(event)
+        self._emit(event)
+
+    def job(self, name: str, *, config: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None) -> None:
+        """Run a job to its end.
+
+        Raises:
+            WeaverForgeError: The error of ours that stopped it, else one that names the failed steps.
+        """
+        result = self._defs.resolve_job_def(name).execute_in_process(
+            run_config=dict(config or {}), tags=dict(tags or {}), instance=self._instance, raise_on_error=False
+        )
+        if not result.success:
+            raise _failure(name, result)
+
+    def ingest(self, inputs: dict[str, dict[str, Any]] | None) -> None:
+        """Take in sources, rebuild core, and recompute the marts of the days that were touched."""
+        self.job("ingest", config=run_config(inputs))
+        self.marts()
+        self._drain_spool()
+
+    def _drain_spool(self) -> None:
+        settings = self.deployment.settings
+        with self.deployment.ledger() as ledger:
+            drained = spool.drain(settings.spool, ledger, settings.now())
+        if drained.n_taken:
+            text = f"{drained.n_taken} rows that hooks had spooled where no ledger was in reach are in the ledger now"
+            self._emit({"event": "line", "text": text, "style": "ok"})
+        self.deployment.problems += [SourceError(r.reason, where=f"{r.name}, {r.position}") for r in drained.rejected]
+
+    def marts(self) -> None:
+        """Recompute the marts of every day whose spans changed."""
+        for first, last in contiguous(pending_days(self.deployment.warehouse)):
+            self.job("marts", tags=range_tags(first, last))
+
+
+def _failure(name: str, result: dg.ExecuteInProcessResult) -> WeaverForgeError:
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error is not None:
+            error = event.step_failure_data.error
+            root = error
+            while root.cause is not None:
+                root = root.cause
+            ours = next((kind for kind in _our_errors() if kind.__name__ == root.cls_name), WeaverForgeError)
+            return ours(
+                root.message.strip().removeprefix(f"{root.cls_name}: "),
+                where=f"job {name}, step {event.step_key}",
+                do="" if ours is not WeaverForgeError else f"Trace:\n{root.to_string()}",
+            )
+    failed = [e for e in result.get_asset_check_evaluations() if not e.passed]
+    broken = "; ".join(f"{e.asset_key.to_user_string()}: {e.metadata['broken'].value}" for e in failed)
+    return WeaverForgeError(f"a contract check failed: {broken}" if broken else "the run failed", where=f"job {name}")
+
+
+def _our_errors() -> list[type[WeaverForgeError]]:
+    found, stack = [], [WeaverForgeError]
+    while stack:
+        kind = stack.pop()
+        found.append(kind)
+        stack += kind.__subclasses__()
+    return found
+
+
+def ingest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
+    """Take in what is named (or the standing sources) and say what came of it."""
+    unknown = arguments.keys() - set(SOURCES)
+    if unknown:
+        raise UsageError(f"unknown sources {sorted(unknown)}", do=f"Known: {', '.join(SOURCES)}")
+    runner = Runner(settings, emit)
+    runner.ingest({name: dict(value) for name, value in arguments.items()} or None)
+    for spec in runner.deployment.specs:
+        _resolve(runner.deployment, spec)
+    return _finish(runner, emit)
+
+
+def _resolve(deployment: Deployment, spec: DecisionSpec) -> None:
+    from assets.decisions import resolve_and_score
+
+    for kind in spec.kinds:
+        resolve_and_score(deployment, spec, kind)
+
+
+def run(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:
+    """Everything: standing sources and inbox, marts, training, predictions, snapshot, scores."""
+    runner = Runner(settings, emit)
+    runner.ingest(None)
+    runner.job("retrain")
+    return _finish(runner, emit)
+
+
+def train(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:
+    """Train, judge, predict, publish and score on what has been taken in."""
+    runner = Runner(settings, emit)
+    runner.job("retrain")
+    return _finish(runner, emit)
+
+
+def publish(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:
+    """Predict with what is trained, publish and score."""
+    runner = Runner(settings, emit)
+    runner.job("publish")
+    return _finish(runner, emit)
+
+
+def _finish(runner: Runner, emit: Emit) -> int:
+    deployment = runner.deployment
+    if runner.intakes:
+        report_intake(deployment, runner.intakes, emit)
+    for note in dict.fromkeys(deployment.notes):
+        emit({"event": "line", "text": note, "style": "warn"})
+    report_gaps(deployment, emit)
+    for problem in deployment.problems:
+        emit(
+            {
+                "event": "error",
+                "what": problem.what,
+                "where": problem.where,
+                "do": problem.do,
+                "exit_code": problem.exit_code,
+            }
+        )
+    emit({
+        "event": "result",
+        "data": {
+            "intake": [dict(intake) for intake in runner.intakes],
+            "problems": [str(problem) for problem in deployment.problems],
+        },
+    })  # fmt: skip
+    return SourceError.exit_code if deployment.problems else 0

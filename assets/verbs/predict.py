@@ -1,0 +1,163 @@
+"""predict: score a subject on demand from the published snapshot, also a revision that was never ingested.
+
+Loads neither Dagster nor MLflow: the champion's artifact and the core tables are in the snapshot. The
+prediction is written to the ledger before anybody sees it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+from weaver_forge.sources.git import Repository, read_revision
+
+from assets.predicting import Provenance, data_as_of, ledger_rows
+from assets.predicting import predict as predict_subjects
+from assets.registry import load_spec
+from assets.resources import Emit
+from weaver_forge.changes import core_changes
+from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
+from weaver_forge.contracts.dtypes import empty, shaped
+from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.values import Origin
+from weaver_forge.errors import NothingPublished, SourceError, UsageError
+from weaver_forge.ledger import Ledger
+from weaver_forge.settings import Settings
+from weaver_forge.snapshot import Snapshot, open_snapshot
+
+
+class SnapshotTables(Mapping[str, pl.DataFrame]):
+    """The core tables of a published snapshot, read when first used, with rows of one more revision beside them."""
+
+    def __init__(self, path: Path, tables: tuple[Table, ...], extra: Mapping[str, pl.DataFrame]) -> None:
+        self._path = path
+        self._tables = {table.name: table for table in tables}
+        self._extra = extra
+        self._read: dict[str, pl.DataFrame] = {}
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """Read the table, once; an extra row whose key is there already adds nothing."""
+        if name not in self._read:
+            table = self._tables[name]
+            frame = self._stored(table)
+            if name in self._extra:
+                frame = pl.concat([frame, self._extra[name]]).unique(table.key, keep="first", maintain_order=True)
+            self._read[name] = frame
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the declared names."""
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        """Count the declared tables."""
+        return len(self._tables)
+
+    def _stored(self, table: Table) -> pl.DataFrame:
+        columns = ", ".join(f'"{name}"' for name in table.column_names)
+        with duckdb.connect(str(self._path), read_only=True) as con:
+            known = {name for (name,) in con.execute("select table_name from duckdb_tables()").fetchall()}
+            if table.name not in known:
+                return empty(table)
+            return shaped(table, con.sql(f'select {columns} from "{table.name}"').pl())  # noqa: S608 - declared names
+
+
+def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
+    """Predict one unit: ``{"decision", "entity"?, "subject": {column: value}, "repository"?: path, "snapshot"?: path}``."""
+    spec = load_spec(settings, str(arguments["decision"]))
+    subject = {str(key): str(value) for key, value in dict(arguments["subject"]).items()}
+    kind = kind_for(spec, arguments.get("entity"), subject)
+    now = settings.now()
+    with open_snapshot(Path(arguments.get("snapshot") or settings.root)) as snapshot:
+        document = _document(snapshot, spec, kind)
+        extra = _revision(subject, arguments.get("repository"))
+        tables = SnapshotTables(snapshot.path, spec.reads, extra)
+        subjects = _subjects(kind, tables, subject, now)
+        provenance = Provenance(
+            origin=(Origin.SIMULATED if settings.fixed_now else Origin.LIVE).value,
+            made_at=now,
+            data_as_of=data_as_of(tables, now),
+            sources_missing=_sources_missing(snapshot, spec),
+        )
+    said = predict_subjects(spec, kind, document, tables, subjects, provenance)
+    with Ledger.open(settings.ledger_url) as ledger:
+        ledger.append("predictions", ledger_rows(spec, kind, said), now=now)
+    emit({
+        "event": "result",
+        "data": {
+            "decision": spec.name,
+            "entity": kind.entity,
+            "predictions": said.rows.to_dicts(),
+            "candidates": [] if said.candidates is None else said.candidates.to_dicts(),
+        },
+    })  # fmt: skip
+    return 0
+
+
+def kind_for(spec: DecisionSpec, entity: object, subject: Mapping[str, str]) -> SubjectKind:
+    """The kind that is named, else the one whose decision covers just these columns."""
+    if entity:
+        return spec.kind(str(entity))
+    for kind in spec.kinds:
+        if set(kind.decided_per) <= set(subject) <= set(kind.key_names):
+            return kind
+    needed = " or ".join(", ".join(kind.decided_per) for kind in spec.kinds)
+    raise UsageError(f"{spec.name} cannot be asked about {', '.join(subject) or 'nothing'}", do=f"Give {needed}")
+
+
+def _document(snapshot: Snapshot, spec: DecisionSpec, kind: SubjectKind) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(snapshot.artifact(spec.name, kind.entity))
+    except KeyError as error:
+        raise NothingPublished(
+            f"no trained model of {spec.name} for {kind.entity}", where=str(snapshot.path), do="Run `weaver-forge run`"
+        ) from error
+    return document
+
+
+def _revision(subject: Mapping[str, str], repository: object) -> dict[str, pl.DataFrame]:
+    """Core rows of the asked revision, read from the repository at hand; nothing where none is given."""
+    if not repository or "revision" not in subject:
+        return {}
+    path = Path(str(repository))
+    if Repository(path).repo_id != subject.get("repo_id"):
+        return {}
+    batch = read_revision(path, subject["revision"])
+    raw = {name.split("__")[1]: frame for name, frame in batch.tables.items()}
+    return core_changes(raw["commits"], raw["file_changes"], raw["blames"])
+
+
+def _subjects(
+    kind: SubjectKind, tables: Mapping[str, pl.DataFrame], subject: Mapping[str, str], now: datetime
+) -> pl.DataFrame:
+    current = kind.current(tables, now)
+    matching = current.filter(*(pl.col(name).cast(pl.String) == value for name, value in subject.items()))
+    if not matching.is_empty():
+        return matching
+    if set(subject) == set(kind.key_names) and all(column.type == "VARCHAR" for column in kind.key):
+        if not _is_known(kind, tables, subject):
+            raise SourceError(
+                f"nothing is known about {dict(subject)}",
+                do="Ingest it, or ask inside a full clone of its repository",
+            )
+        return pl.DataFrame({**{name: [subject[name]] for name in kind.key_names}, "predicted_at": [now]}).with_columns(
+            pl.col("predicted_at").cast(pl.Datetime("us"))
+        )
+    raise SourceError(f"nothing to predict for {dict(subject)}", do="Ingest newer data, or check the spelling")
+
+
+def _is_known(kind: SubjectKind, tables: Mapping[str, pl.DataFrame], subject: Mapping[str, str]) -> bool:
+    """Some table that the decision reads has the subject: a made-up revision must not get a confident number."""
+    return any(
+        not frame.filter(*(pl.col(name) == subject[name] for name in kind.key_names)).is_empty()
+        for frame in tables.values()
+        if set(kind.key_names) <= set(frame.columns)
+    )
+
+
+def _sources_missing(snapshot: Snapshot, spec: DecisionSpec) -> tuple[str, ...]:
+    given = {row["source"] for row in snapshot.rows("select distinct source from raw_ingest__inputs where n_rows > 0")}
+    return tuple(source for source in spec.sources if source not in given)
