@@ -220,9 +220,7 @@ class _Seasonal:
         return now, np.stack(columns, axis=-1)
 
     @staticmethod
-    def shifted(
-        profile: Floats, gap: tuple[Floats, Floats], weights: Floats, fading: Floats | float = 1.0
-    ) -> Floats:
+    def shifted(profile: Floats, gap: tuple[Floats, Floats], weights: Floats, fading: Floats | float = 1.0) -> Floats:
         """The profile moved by the difference between now and the same phase then."""
         now, then = gap
         usable = np.where(np.isnan(then), np.nan, profile)

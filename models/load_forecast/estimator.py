@@ -58,11 +58,16 @@ def fit_pool(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Genera
             residual = (combine(stack[mine], weights) - outcome[mine]) / -size[mine]
             own[series] = (weights, residual, age[mine])
             pooled_residuals.append((residual, age[mine]))
-        shared = interval(np.concatenate([r for r, _ in pooled_residuals]), np.concatenate([a for _, a in pooled_residuals]), None)
+        shared = interval(
+            np.concatenate([r for r, _ in pooled_residuals]), np.concatenate([a for _, a in pooled_residuals]), None
+        )
         artifact["pooled"][str(b)] = {"weights": weigh(pooled).tolist(), "quantiles": shared.tolist()}
         for series, (weights, residual, weight) in own.items():
             quantiles = interval(residual, weight, shared)
-            artifact["series"].setdefault(series, {})[str(b)] = {"weights": weights.tolist(), "quantiles": quantiles.tolist()}
+            artifact["series"].setdefault(series, {})[str(b)] = {
+                "weights": weights.tolist(),
+                "quantiles": quantiles.tolist(),
+            }
     return artifact
 
 
@@ -85,7 +90,9 @@ def fit_naive(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Gener
     name, age = names(rows), ages(rows)
     shared = interval(residual, age, None)
     artifact["pooled"] = shared.tolist()
-    artifact["series"] = {str(s): interval(residual[name == s], age[name == s], shared).tolist() for s in np.unique(name)}
+    artifact["series"] = {
+        str(s): interval(residual[name == s], age[name == s], shared).tolist() for s in np.unique(name)
+    }
     return artifact
 
 
@@ -187,7 +194,9 @@ def settings_of(artifact: Mapping[str, Any], features: pl.DataFrame) -> tuple[Fl
     """Weights (n, n_candidates) and residual quantiles (n, 4) that hold for each row."""
     bucket = buckets(features["horizon_step"].cast(pl.Float64).fill_null(float("nan")).to_numpy())
     prior = {"weights": prior_weights().tolist(), "quantiles": list(PRIOR_WIDTH)}
-    pairs, which = np.unique(np.char.add(np.char.add(names(features), "\x1f"), bucket.astype(np.str_)), return_inverse=True)
+    pairs, which = np.unique(
+        np.char.add(np.char.add(names(features), "\x1f"), bucket.astype(np.str_)), return_inverse=True
+    )
     chosen = []
     for pair in pairs:
         series, b = str(pair).rsplit("\x1f", 1)
@@ -229,7 +238,11 @@ def evidence(features: pl.DataFrame, stack: Floats, weights: Floats) -> list[str
     rows = []
     for i, choice in enumerate(top):
         facts = [
-            {"fact": f"{words[j]}: {stack[i, j]:.4g} {unit[i]}", "contribution": round(float(used[i, j]), 3), "link": ""}
+            {
+                "fact": f"{words[j]}: {stack[i, j]:.4g} {unit[i]}",
+                "contribution": round(float(used[i, j]), 3),
+                "link": "",
+            }
             for j in choice
             if used[i, j] > 0
         ]

@@ -31,18 +31,36 @@ _ABOUT = {
 
 def _about(name: str) -> str:
     prefix = max((known for known in _ABOUT if name.startswith(known)), key=len)
-    moved = ", moved to the newest level" if "shift" in name else ", scaled to the newest level" if "ratio" in name else ""
+    moved = (
+        ", moved to the newest level" if "shift" in name else ", scaled to the newest level" if "ratio" in name else ""
+    )
     return f"{_ABOUT[prefix]}{moved}: a candidate forecast; null without that much history."
 
 
 FEATURE_COLUMNS: tuple[Column, ...] = (
-    Column("horizon_step", "INTEGER", "Steps from the newest known point to the step forecast; null without a point.", nullable=True),
+    Column(
+        "horizon_step",
+        "INTEGER",
+        "Steps from the newest known point to the step forecast; null without a point.",
+        nullable=True,
+    ),
     Column("n_known", "INTEGER", "Steps with a known value."),
-    Column("season_steps", "INTEGER", "Steps in a day (in a week for daily series); null without a point.", nullable=True),
+    Column(
+        "season_steps", "INTEGER", "Steps in a day (in a week for daily series); null without a point.", nullable=True
+    ),
     Column("is_nonnegative", "BOOLEAN", "No known value is below 0, so the forecast is not either."),
-    Column("scale", "DOUBLE", "Mean absolute seasonal difference of the known values; null without one.", nullable=True),
-    Column("spread", "DOUBLE", "Expected size of an error here: scale, larger where the level is higher.", nullable=True),
-    Column("c_seasonal_naive", "DOUBLE", "A week ago once two weeks are known, else a day ago, else the newest value.", nullable=True),
+    Column(
+        "scale", "DOUBLE", "Mean absolute seasonal difference of the known values; null without one.", nullable=True
+    ),
+    Column(
+        "spread", "DOUBLE", "Expected size of an error here: scale, larger where the level is higher.", nullable=True
+    ),
+    Column(
+        "c_seasonal_naive",
+        "DOUBLE",
+        "A week ago once two weeks are known, else a day ago, else the newest value.",
+        nullable=True,
+    ),
     *(Column(name, "DOUBLE", _about(name), nullable=True) for name in CANDIDATES),
 )
 
@@ -50,7 +68,9 @@ FEATURE_COLUMNS: tuple[Column, ...] = (
 def features(tables: Tables, subjects: pl.DataFrame) -> pl.DataFrame:
     """One row a subject in the order of ``subjects``; a series without known points gets nulls."""
     wanted = subjects.select("service_key", "metric", "at", "predicted_at").with_row_index("position")
-    points = tables[POINTS].join(wanted.select("service_key", "metric").unique(), on=["service_key", "metric"], how="semi")
+    points = tables[POINTS].join(
+        wanted.select("service_key", "metric").unique(), on=["service_key", "metric"], how="semi"
+    )
     known = series_of(points) if points.height else {}
     columns = {column.name: np.full(wanted.height, np.nan) for column in FEATURE_COLUMNS}
     columns["n_known"][:] = 0.0

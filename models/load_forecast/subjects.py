@@ -22,7 +22,14 @@ SCHEMA = {"service_key": pl.String, "metric": pl.String, "at": pl.Datetime("us")
 
 
 def history(
-    tables: Tables, as_of: datetime, *, metrics: tuple[str, ...], horizon_steps: int, days: float, every: timedelta, steps: int
+    tables: Tables,
+    as_of: datetime,
+    *,
+    metrics: tuple[str, ...],
+    horizon_steps: int,
+    days: float,
+    every: timedelta,
+    steps: int,
 ) -> pl.DataFrame:
     """Past subjects: every few hours over the last days, a sample of the steps ahead of each.
 

@@ -107,6 +107,7 @@ def samples(rows: pl.DataFrame) -> tuple[Sample, Sample]:
             value=column(f"{prefix}value"),
             order=np.where(np.isfinite(score), score, probability),
             quantiles={name: column(f"{prefix}{name}") for name in QUANTILES},
+            reference=column("baseline_value"),
         )
 
     return side(""), side("baseline_")

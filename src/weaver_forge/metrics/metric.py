@@ -29,6 +29,7 @@ class Sample:
         n_units: Number of units.
         order: Score where the method gives one, else its probability, shape (n,); higher is ranked first.
         quantiles: Name (``q_025``, ...) -> quantile forecast, shape (n,). The baseline has none: NaN.
+        reference: The baseline's value, in both samples, for measures that are relative to it, shape (n,).
     """
 
     unit: Indices
@@ -39,6 +40,7 @@ class Sample:
     value: Floats
     order: Floats
     quantiles: dict[str, Floats]
+    reference: Floats
 
 
 @dataclass(frozen=True, slots=True)
