@@ -1,0 +1,96 @@
+"""Why a change or deployment is risky, in words: the facts with the largest share of the log-odds.
+
+Put phrasing here; the numbers come from the estimator.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from models.logistic import Floats
+
+MOST_FACTS = 4
+LEAST = 0.02
+"""Facts that move the log-odds by less are not worth a line."""
+
+_FACTS: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = (
+    (
+        ("lines_added", "lines_deleted", "lines_per_file"),
+        "{} lines added, {} deleted",
+        ("lines_added", "lines_deleted"),
+    ),
+    (("n_files", "n_folders", "n_subsystems", "entropy"), "touches {} files in {} folders", ("n_files", "n_folders")),
+    (("n_prior_bugs",), "one of its files introduced {} known bugs before", ("n_prior_bugs",)),
+    (("n_prior_changes", "age_days"), "its busiest file changed {} times before", ("n_prior_changes",)),
+    (("n_developers",), "{} developers changed one of its files before", ("n_developers",)),
+    (("lines_before",), "its files have about {} lines", ("lines_before",)),
+    (("n_new_files",), "{} new files", ("n_new_files",)),
+    (
+        ("author_changes", "author_recent_changes", "author_subsystem_changes"),
+        "the author made {} changes before, {} of them lately",
+        ("author_changes", "author_recent_changes"),
+    ),
+    (("author_bug_ratio",), "the author's share of changes that introduced bugs", ()),
+    (("n_test_files",), "touches {} test files", ("n_test_files",)),
+    (("n_config_files",), "touches {} configuration files", ("n_config_files",)),
+    (("is_fix",), "whether the message says it is a fix: {}", ("is_fix",)),
+    (("hour", "weekday"), "committed at {}:00 UTC on day {} of the week", ("hour", "weekday")),
+    (("n_changes_last_7_days",), "{} changes in the week before", ("n_changes_last_7_days",)),
+    (("n_changes", "n_fixes", "n_authors"), "carries {} changes, {} of them fixes", ("n_changes", "n_fixes")),
+    (("largest_change_lines", "mean_change_lines"), "its largest change has {} lines", ("largest_change_lines",)),
+    (("least_author_changes",), "its least experienced author made {} changes before", ("least_author_changes",)),
+    (("hours_since_deployment",), "{} hours since the previous deployment", ("hours_since_deployment",)),
+    (("bad_deployment_ratio", "n_deployments"), "{} deployments of this service before", ("n_deployments",)),
+    (("n_incidents_last_7_days",), "{} incidents of the service in the week before", ("n_incidents_last_7_days",)),
+)
+
+
+def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.Series:
+    """JSON list of {fact, contribution, link} a row, the strongest first.
+
+    Args:
+        features: One row a subject.
+        contributions: Part of the log-odds of each column, shape (n_rows,) each.
+    """
+    used = [
+        (text, shown, [contributions[name] for name in names if name in contributions])
+        for names, text, shown in _FACTS
+        if any(name in contributions for name in names)
+    ]
+    parts = np.round(np.stack([np.sum(some, axis=0) for _, _, some in used], axis=1), 4) + 0.0
+    encoded = features.select(
+        pl.struct(
+            fact=_fact(features, text, shown),
+            contribution=pl.Series(parts[:, i], dtype=pl.Float64),
+            link=pl.lit(None, pl.String),
+        )
+        .struct.json_encode()
+        .alias(str(i))
+        for i, (text, shown, _) in enumerate(used)
+    )
+    texts = np.stack([encoded[name].to_numpy() for name in encoded.columns], axis=1)
+    return pl.Series(strongest(texts, parts), dtype=pl.String)
+
+
+def strongest(texts: "np.ndarray[tuple[int, int], np.dtype[np.object_]]", parts: Floats) -> list[str]:
+    """Join the texts with the largest absolute parts, row by row; the first always stands."""
+    order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :MOST_FACTS]
+    chosen, weight = np.take_along_axis(texts, order, 1), np.abs(np.take_along_axis(parts, order, 1))
+    keep = weight >= LEAST
+    keep[:, :1] = True
+    return [
+        "[" + ",".join(text for text, kept in zip(row, mask, strict=True) if kept) + "]"
+        for row, mask in zip(chosen.tolist(), keep.tolist(), strict=True)
+    ]
+
+
+def _fact(features: pl.DataFrame, text: str, shown: tuple[str, ...]) -> pl.Expr:
+    """The fact with its numbers; "unknown" where one is null."""
+    numbers = [
+        pl.col(name).round(0).cast(pl.Int64).cast(pl.String).fill_null("unknown")
+        if name in features.columns
+        else pl.lit("unknown")
+        for name in shown
+    ]
+    return pl.format(text, *numbers) if numbers else pl.lit(text)

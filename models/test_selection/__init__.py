@@ -1,0 +1,66 @@
+"""Which tests of a change fail for real, in which order to run them, and which can wait."""
+
+from typing import Any
+
+from models.test_selection import estimator
+from models.test_selection.features import FEATURES, features
+from models.test_selection.labels import RESOLVE_AFTER, labels
+from models.test_selection.subjects import current, history
+from weaver_forge.contracts.decision import DecisionSpec, Method, SubjectKind
+from weaver_forge.contracts.table import Column
+from weaver_forge.contracts.tables.changes import CORE_CHANGES_CHANGES, CORE_CHANGES_FILES, REPO_ID, REVISION
+from weaver_forge.contracts.tables.ci import CORE_CI_RUNS, CORE_CI_TEST_VERDICTS
+from weaver_forge.errors import ConfigurationError
+
+
+def configure(**options: Any) -> DecisionSpec:
+    """The spec with options.
+
+    Args:
+        options: ``objective``: "time" (default, the most failures a minute) or "failures" (the most failures a test).
+
+    Raises:
+        ConfigurationError: If an option is unknown or its value is.
+    """
+    objective = options.pop("objective", "time")
+    if options or objective not in {"time", "failures"}:
+        raise ConfigurationError(
+            f"unknown option or value: {options or objective!r}",
+            where="[options.test_selection]",
+            do='Known: objective = "time" or "failures"',
+        )
+    tests = SubjectKind(
+        entity="tests",
+        key=(REPO_ID, REVISION, Column("test_id", "VARCHAR", "Test identity as in core_ci__test_verdicts.")),
+        decided_per=("repo_id", "revision"),
+        predicts="event",
+        label="The test fails on the revision for real: it never passed there. Both outcomes are flaky, not a failure.",
+        maturity="When a run of the revision with this test has ended; never, seven days after, if it did not run.",
+        link="run -> revision",
+        resolve_after=RESOLVE_AFTER,
+        feature_columns=FEATURES,
+        history=history,
+        current=current,
+        features=features,
+        labels=labels,
+        baseline=Method("last_failed_first", estimator.fit_baseline, estimator.predict_baseline),
+        model=Method("multi_scale_history_logistic", estimator.fit(objective), estimator.predict),
+        metrics=(("apfdc", "apfd") if objective == "time" else ("apfd", "apfdc"))
+        + ("recall@25", "first_failure_position", "brier", "ece", "log_loss", "precision"),
+    )
+    return DecisionSpec(
+        name="test_selection",
+        summary="Orders the tests of a revision by how likely they fail for real, and says which can wait.",
+        reads=(CORE_CI_TEST_VERDICTS, CORE_CI_RUNS, CORE_CHANGES_CHANGES, CORE_CHANGES_FILES),
+        sources={
+            "junit": "no verdicts: nothing can be predicted",
+            "git": "no changed files: tests that never failed before are ranked blindly",
+            "github_actions": "no start of runs: predictions are dated just before the results",
+        },
+        actions=("order_tests", "skip_tests"),
+        score_unit="probability of a real failure",
+        kinds=(tests,),
+    )
+
+
+SPEC = configure()

@@ -1,0 +1,104 @@
+"""Why a test is ranked where it is, in words: the facts with the largest share of the log-odds.
+
+Put phrasing here; the numbers come from the estimator.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from models.logistic import Floats
+from models.test_selection.verdict_history import ALPHAS
+
+MOST_FACTS = 3
+LEAST = 0.02
+"""Facts that move the log-odds by less are not worth a line."""
+
+_NONE = pl.lit(None, pl.String)
+
+_HISTORY = (*ALPHAS, "n_runs", "n_failures", "n_failures_last_10", "runs_since_failure", "never_failed", "is_new",
+            "transition_ratio", "age_days")  # fmt: skip
+
+
+def _count(name: str) -> pl.Expr:
+    return pl.col(name).fill_null(0).round(0).cast(pl.Int64)
+
+
+def _history_fact() -> pl.Expr:
+    last = pl.min_horizontal(_count("n_runs"), pl.lit(10))
+    return (
+        pl.when(pl.col("n_runs") == 0)
+        .then(pl.lit("has never run before"))
+        .when(pl.col("n_failures") == 0)
+        .then(pl.format("never failed in {} runs", _count("n_runs")))
+        .when(pl.col("n_failures_last_10") == 0)
+        .then(pl.format("last failed {} runs ago", _count("runs_since_failure") + 1))
+        .otherwise(pl.format("failed {} of its last {} runs", _count("n_failures_last_10"), last))
+    )
+
+
+def _facts() -> tuple[tuple[tuple[str, ...], pl.Expr, pl.Expr], ...]:
+    """(columns that carry it, the fact in words, link)."""
+    path = pl.col("matched_path")
+    named = (
+        pl.when(pl.col("touches_test") > 0)
+        .then(pl.format("the change touches the test's own file {}", path))
+        .when(pl.col("touches_namesake") > 0)
+        .then(pl.format("changed file {} is what the test is named after", path))
+        .when(pl.col("path_similarity") > 0)
+        .then(pl.format("changed file {} matches the test's path", path))
+        .otherwise(pl.lit("no changed file resembles the test's path"))
+    )
+    together = (
+        pl.when(pl.col("n_failed_with_folder") > 0)
+        .then(pl.format("failed {} times with changes to the same folder", _count("n_failed_with_folder")))
+        .otherwise(pl.lit("never failed with changes to these folders"))
+    )
+    percent = (pl.col("group_failure_rate").fill_null(0) * 100).round(0).cast(pl.Int64)
+    whole = (pl.col("last_run_failed_ratio").fill_null(0) * 100).round(0).cast(pl.Int64)
+    absent = pl.format("was absent from the last {} runs", _count("runs_absent"))
+    return (
+        (_HISTORY, _history_fact(), _NONE),
+        (("path_similarity", "touches_test", "touches_namesake"), named, path),
+        (("n_failed_with_file", "n_failed_with_folder"), together, path),
+        (("n_flaky",), pl.format("was flaky in {} runs", _count("n_flaky")), _NONE),
+        (("group_failure_rate",), pl.format("{} % of its class or package failed lately", percent), _NONE),
+        (("last_run_failed_ratio", "repo_failure_rate"), pl.format("{} % of all tests failed in the last run", whole), _NONE),
+        (("n_files", "n_lines"), pl.format("the change has {} lines in {} files", _count("n_lines"), _count("n_files")), _NONE),
+        (("author_failure_rate",), pl.lit("share of the author's revisions that failed before"), _NONE),
+        (("expected_duration_ms",), pl.format("takes about {} ms", _count("expected_duration_ms")), _NONE),
+        (("runs_absent", "days_since_run"), absent, _NONE),
+    )  # fmt: skip
+
+
+def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.Series:
+    """JSON list of {fact, contribution, link} a row, the strongest first.
+
+    Args:
+        features: One row a subject.
+        contributions: Part of the log-odds of each design column, shape (n_rows,) each.
+    """
+    facts = _facts()
+    parts = np.stack([np.sum([contributions[name] for name in names], axis=0) for names, _, _ in facts], axis=1)
+    parts = np.round(parts, 4) + 0.0
+    encoded = features.select(
+        pl.struct(fact=fact, contribution=pl.Series(parts[:, i], dtype=pl.Float64), link=link)
+        .struct.json_encode()
+        .alias(str(i))
+        for i, (_, fact, link) in enumerate(facts)
+    )
+    texts = np.stack([encoded[name].to_numpy() for name in encoded.columns], axis=1)
+    return pl.Series(strongest(texts, parts), dtype=pl.String)
+
+
+def strongest(texts: "np.ndarray[tuple[int, int], np.dtype[np.object_]]", parts: Floats) -> list[str]:
+    """Join the texts with the largest absolute parts, row by row; the first always stands."""
+    order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :MOST_FACTS]
+    chosen, weight = np.take_along_axis(texts, order, 1), np.abs(np.take_along_axis(parts, order, 1))
+    keep = weight >= LEAST
+    keep[:, :1] = True
+    return [
+        "[" + ",".join(text for text, kept in zip(row, mask, strict=True) if kept) + "]"
+        for row, mask in zip(chosen.tolist(), keep.tolist(), strict=True)
+    ]

@@ -1,0 +1,63 @@
+"""The features of a test on a revision, as known when the prediction is for.
+
+Put the list of columns and their assembly here; verdict history and change matching have modules of their own.
+"""
+
+import polars as pl
+
+from models.test_selection.change_match import change_features
+from models.test_selection.verdict_history import ALPHAS, history_features
+from weaver_forge.contracts.decision import Tables
+from weaver_forge.contracts.table import Column
+
+_HISTORY = (
+    *(
+        Column(name, "DOUBLE", f"Moving average of failures over past runs, alpha {alpha}; new tests: the rate.")
+        for name, alpha in ALPHAS.items()
+    ),
+    Column("n_runs", "DOUBLE", "Past runs of the test."),
+    Column("n_failures", "DOUBLE", "Past failures."),
+    Column("n_flaky", "DOUBLE", "Past runs with both outcomes."),
+    Column("n_failures_last_10", "DOUBLE", "Failures in its last ten runs."),
+    Column("runs_since_failure", "DOUBLE", "Runs since its last failure, 0 = the last; null = never.", nullable=True),
+    Column("transition_ratio", "DOUBLE", "Moving average of changes of outcome; null when new.", nullable=True),
+    Column("is_new", "DOUBLE", "1 when it never ran before."),
+    Column("runs_absent", "DOUBLE", "Runs of the repository since it last ran; null when new.", nullable=True),
+    Column("age_days", "DOUBLE", "Days since its first result; null when new.", nullable=True),
+    Column("days_since_run", "DOUBLE", "Days since its last result; null when new.", nullable=True),
+    Column("expected_duration_ms", "DOUBLE", "Average of past durations; null when none is known.", nullable=True),
+    Column("repo_failure_rate", "DOUBLE", "Share of all past verdicts of the repository that failed."),
+    Column("last_run_failed_ratio", "DOUBLE", "Share of tests failing in the last run; null = none.", nullable=True),
+    Column("group_failure_rate", "DOUBLE", "The same average for its class or package; null = none.", nullable=True),
+)
+_CHANGE = (
+    Column("n_files", "DOUBLE", "Files of the change; null when the change is not known.", nullable=True),
+    Column("n_lines", "DOUBLE", "Lines of the change; null when not known.", nullable=True),
+    Column(
+        "path_similarity", "DOUBLE", "Likeness of test and nearest changed file, 0-1; null as above.", nullable=True
+    ),
+    Column("touches_test", "DOUBLE", "1 when the test's own file changed.", nullable=True),
+    Column("touches_namesake", "DOUBLE", "1 when the file that the test is named after changed.", nullable=True),
+    Column("n_failed_with_file", "DOUBLE", "Past failures with one of the changed files.", nullable=True),
+    Column("n_failed_with_folder", "DOUBLE", "Past failures with one of the changed folders.", nullable=True),
+    Column("author_failure_rate", "DOUBLE", "Share of the author's tested revisions that failed.", nullable=True),
+    Column("matched_path", "VARCHAR", "The changed file nearest to the test; null when not known.", nullable=True),
+)
+
+FEATURES: tuple[Column, ...] = (*_HISTORY, *_CHANGE)
+
+
+def features(tables: Tables, subjects: pl.DataFrame) -> pl.DataFrame:
+    """One row a subject, in the subjects' order, from rows with ``known_at <= predicted_at`` only."""
+    key = ("repo_id", "revision", "test_id", "predicted_at")
+    rows = subjects.select(key).with_row_index("subject").sort("predicted_at")
+    verdicts = tables["core_ci__test_verdicts"]
+    past = history_features(rows, verdicts)
+    changed = change_features(past, tables["core_changes__changes"], tables["core_changes__files"], verdicts)
+    known = pl.col("n_files").is_not_null()
+    joined = past.join(changed, on="subject", how="left").with_columns(
+        # A known change that nothing ever failed with says 0; an unknown change says nothing.
+        pl.when(known).then(pl.col(name).fill_null(0.0)).alias(name)
+        for name in ("n_failed_with_file", "n_failed_with_folder")
+    )
+    return joined.sort("subject").select(*key, *(column.name for column in FEATURES))

@@ -1,0 +1,61 @@
+"""What became of a test on a revision: a real failure, or not, or flaky, or never run.
+
+Put here how outcomes are linked and when they are mature. A verdict counts for a prediction only if it became
+known after it: nothing can be predicted that is already known.
+"""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from weaver_forge.contracts.decision import Tables
+
+RESOLVE_AFTER = timedelta(days=7)
+
+_BY = ("repo_id", "revision", "test_id")
+
+
+def labels(tables: Tables, subjects: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Outcome and maturity of each (repo, revision, test) as known at ``as_of``.
+
+    Failed in some run of the revision and never passed there = 1. Failed and passed on the same revision, or
+    flaky within a run = 0: the change did not break it. Cost is the mean duration in milliseconds.
+    """
+    verdicts = tables["core_ci__test_verdicts"].filter(pl.col("known_at") <= as_of, pl.col("verdict") != "skipped")
+    rows = subjects.select(*_BY, "predicted_at").with_row_index("subject")
+    later = rows.join(verdicts.select(*_BY, "verdict", "duration_ms", "known_at"), on=_BY).filter(
+        pl.col("known_at") > pl.col("predicted_at")
+    )
+    failed, agreed = pl.col("verdict") == "failed", pl.col("verdict") == "passed"
+    seen = later.group_by("subject").agg(
+        failed_at=pl.col("known_at").filter(failed).min(),
+        passed_at=pl.col("known_at").filter(agreed).min(),
+        flaky_at=pl.col("known_at").filter(pl.col("verdict") == "flaky").min(),
+        cost=pl.col("duration_ms").mean(),
+    )
+    cleared_at = pl.min_horizontal("flaky_at", pl.max_horizontal("failed_at", "passed_at"))
+    disagreed = pl.col("flaky_at").is_not_null() | (
+        pl.col("failed_at").is_not_null() & pl.col("passed_at").is_not_null()
+    )
+    judged = rows.join(seen, on="subject", how="left").sort("subject")
+    ran = pl.any_horizontal(pl.col("failed_at", "passed_at", "flaky_at").is_not_null())
+    expired = pl.col("predicted_at") + RESOLVE_AFTER <= as_of
+    real = pl.col("failed_at").is_not_null() & ~disagreed
+    return judged.select(
+        *_BY,
+        "predicted_at",
+        outcome=pl.when(ran).then(real.cast(pl.Float64)),
+        maturity=pl.when(ran)
+        .then(pl.lit("mature"))
+        .when(expired)
+        .then(pl.lit("unresolvable"))
+        .otherwise(pl.lit("pending")),
+        outcome_known_at=pl.when(disagreed).then(cleared_at).otherwise(pl.min_horizontal("failed_at", "passed_at")),
+        link_method=pl.when(disagreed)
+        .then(pl.lit("revision:both outcomes, flaky"))
+        .when(ran)
+        .then(pl.lit("revision:verdict"))
+        .otherwise(pl.lit("revision:not run")),
+        link_confidence=pl.when(disagreed).then(0.8).otherwise(1.0),
+        cost="cost",
+    )

@@ -1,0 +1,85 @@
+"""Which tests on which revisions: the past ones to learn from, and those to order now."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from weaver_forge.contracts.decision import Tables
+
+LIVE_DAYS = 14
+LIVE_REVISIONS = 20
+RECENT_RUNS = 30
+
+_TICK = timedelta(microseconds=1)
+_REVISION = ("repo_id", "revision")
+
+
+def history(tables: Tables, as_of: datetime) -> pl.DataFrame:
+    """Every test with a verdict on a revision, predicted when the first run of that revision began.
+
+    Results of one run become known together at its end, so at its beginning none of them is. Where a source
+    has no better time than the end, the prediction stands a microsecond before it.
+    """
+    verdicts = tables["core_ci__test_verdicts"].filter(pl.col("known_at") <= as_of)
+    known = verdicts.group_by(_REVISION).agg(
+        ended_at=pl.min_horizontal(pl.col("known_at").min(), pl.col("run_ended_at").min()) - _TICK
+    )
+    started = (
+        tables["core_ci__runs"]
+        .filter(pl.col("known_at") <= as_of, pl.col("revision").is_not_null())
+        .group_by(_REVISION)
+        .agg(started_at=pl.col("started_at").min())
+    )
+    when = known.join(started, on=_REVISION, how="left").select(
+        *_REVISION, predicted_at=pl.min_horizontal("ended_at", "started_at")
+    )
+    tests = verdicts.filter(pl.col("verdict") != "skipped").select(*_REVISION, "test_id").unique()
+    return tests.join(when, on=_REVISION).sort("predicted_at", *_REVISION, "test_id")
+
+
+def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
+    """The recent revisions that no run has finished on, times the tests that ran lately.
+
+    Where every recent revision has been tested, the newest one is ordered again, so that something is published:
+    its outcome counts only if it is run once more.
+    """
+    tests = _recent_tests(tables, as_of)
+    runs = tables["core_ci__runs"].filter(pl.col("known_at") <= as_of, pl.col("revision").is_not_null())
+    changes = tables["core_changes__changes"].filter(pl.col("known_at") <= as_of)
+    ended = runs.filter(pl.col("ended_at") <= as_of).select(_REVISION)
+    recent = changes.filter(pl.col("committed_at") > as_of - timedelta(days=LIVE_DAYS))
+    waiting = _newest(recent.join(ended, on=_REVISION, how="anti"), "committed_at", LIVE_REVISIONS)
+    seen = pl.concat(
+        [
+            changes.select(*_REVISION, at="committed_at"),
+            runs.select(*_REVISION, at="started_at"),
+        ]
+    )
+    newest = _newest(seen.join(waiting, on="repo_id", how="anti"), "at", 1)
+    revisions = pl.concat([waiting.select(_REVISION), newest.select(_REVISION)]).unique()
+    return (
+        revisions.join(tests, on="repo_id")
+        .with_columns(predicted_at=pl.lit(as_of, pl.Datetime("us")))
+        .select(*_REVISION, "test_id", "predicted_at")
+        .sort(*_REVISION, "test_id")
+    )
+
+
+def _recent_tests(tables: Tables, as_of: datetime) -> pl.DataFrame:
+    verdicts = tables["core_ci__test_verdicts"].filter(pl.col("known_at") <= as_of, pl.col("verdict") != "skipped")
+    runs = verdicts.group_by("repo_id", "run_id").agg(at=pl.col("run_ended_at").max())
+    recent = _newest(runs, "at", RECENT_RUNS)
+    return verdicts.join(recent, on=("repo_id", "run_id"), how="semi").select("repo_id", "test_id").unique()
+
+
+def _newest(frame: pl.DataFrame, at: str, n: int) -> pl.DataFrame:
+    """The newest ``n`` rows of every repository, ties by the other columns so that row order plays no part."""
+    name = "revision" if "revision" in frame.columns else "run_id"
+    return (
+        frame.select("repo_id", name, at)
+        .group_by("repo_id", name)
+        .agg(pl.col(at).max())
+        .sort("repo_id", at, name, descending=[False, True, False])
+        .group_by("repo_id", maintain_order=True)
+        .head(n)
+    )

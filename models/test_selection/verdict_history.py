@@ -1,0 +1,154 @@
+"""What was known of each test at each prediction: its verdicts so far, at six time scales.
+
+Put here what past verdicts say. What the change under test says stands in ``change_match``.
+
+Every state is computed once per verdict row, in the order in which rows became known, and looked up by
+``known_at <= predicted_at``: a later row cannot be seen, whatever the order of rows in the table.
+"""
+
+import polars as pl
+
+ALPHAS: dict[str, float] = {
+    "ewma_02": 0.02, "ewma_05": 0.05, "ewma_10": 0.1, "ewma_20": 0.2, "ewma_40": 0.4, "ewma_80": 0.8,
+}  # fmt: skip
+"""Time scales of the moving averages: memories of about 50, 20, 10, 5, 2 and 1 runs."""
+
+PRIOR_RATE = 0.05
+PRIOR_RUNS = 20.0
+"""A repository without history fails one test in twenty: worth twenty verdicts."""
+
+GROUP_ALPHA = 0.3
+
+_TEST = ("repo_id", "test_id")
+
+
+def executed(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Verdicts of tests that ran, in the order in which they became known, with the test's group.
+
+    The group is the class of a method, else the package of a class; null for names without parts.
+    """
+    return (
+        verdicts.filter(pl.col("verdict") != "skipped")
+        .sort("known_at", "run_ended_at", "run_id", "test_id")
+        .with_columns(
+            failed=(pl.col("verdict") == "failed").cast(pl.Float64),
+            flaky=(pl.col("verdict") == "flaky").cast(pl.Float64),
+            group=pl.col("test_id").str.extract(r"^(.+)(?:::|\.|/)[^:./]+$"),
+        )
+    )
+
+
+def run_states(ran: pl.DataFrame) -> pl.DataFrame:
+    """State of a repository after each run: runs so far, failure rate so far, what the last run did."""
+    runs = (
+        ran.group_by("repo_id", "run_id")
+        .agg(
+            known_at=pl.col("known_at").max(),
+            n=pl.len().cast(pl.Float64),
+            n_failed=pl.col("failed").sum(),
+            duration=pl.col("duration_ms").mean(),
+        )
+        .sort("known_at", "run_id")
+    )
+    so_far = (pl.col("n_failed").cum_sum() + PRIOR_RATE * PRIOR_RUNS) / (pl.col("n").cum_sum() + PRIOR_RUNS)
+    return runs.select(
+        "repo_id",
+        "run_id",
+        "known_at",
+        n_repo_runs=pl.col("known_at").cum_count().over("repo_id").cast(pl.Float64),
+        repo_failure_rate=so_far.over("repo_id"),
+        last_run_failed_ratio=(pl.col("n_failed") / pl.col("n")),
+        repo_duration_ms=pl.col("duration").forward_fill().ewm_mean(alpha=0.1, ignore_nulls=True).over("repo_id"),
+    )
+
+
+def test_states(ran: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+    """State of a test after each of its verdicts."""
+    index = pl.col("known_at").cum_count().over(_TEST)
+    indexed = ran.join(
+        runs.select("repo_id", "run_id", at_run="n_repo_runs"),
+        on=("repo_id", "run_id"),
+        how="left",
+        maintain_order="left",
+    ).with_columns(index=index.cast(pl.Float64))
+    last_failure = pl.when(pl.col("failed") > 0).then(pl.col("index")).forward_fill()
+    return indexed.select(
+        *_TEST,
+        "known_at",
+        "at_run",
+        *(pl.col("failed").ewm_mean(alpha=alpha).over(_TEST).alias(name) for name, alpha in ALPHAS.items()),
+        n_runs="index",
+        n_failures=pl.col("failed").cum_sum().over(_TEST),
+        n_flaky=pl.col("flaky").cum_sum().over(_TEST),
+        n_failures_last_10=pl.col("failed").rolling_sum(10, min_samples=1).over(_TEST),
+        runs_since_failure=pl.col("index") - last_failure.over(_TEST),
+        transition_ratio=(pl.col("failed").diff().abs().fill_null(0.0).ewm_mean(alpha=0.1)).over(_TEST),
+        expected_duration_ms=pl.col("duration_ms").ewm_mean(alpha=0.3, ignore_nulls=True).forward_fill().over(_TEST),
+        first_known_at=pl.col("known_at").first().over(_TEST),
+        last_known_at=pl.col("known_at"),
+        file=pl.col("file").forward_fill().over(_TEST),
+    )
+
+
+def group_states(ran: pl.DataFrame) -> pl.DataFrame:
+    """State of a group of tests (a class or package) after each run it took part in."""
+    return (
+        ran.filter(pl.col("group").is_not_null())
+        .group_by("repo_id", "group", "run_id")
+        .agg(known_at=pl.col("known_at").max(), failed=pl.col("failed").mean())
+        .sort("known_at", "run_id")
+        .select(
+            "repo_id",
+            "group",
+            "known_at",
+            group_failure_rate=pl.col("failed").ewm_mean(alpha=GROUP_ALPHA).over("repo_id", "group"),
+        )
+    )
+
+
+def as_known(subjects: pl.DataFrame, states: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:
+    """The newest state with ``known_at <= predicted_at`` of each subject; nulls where there is none.
+
+    Args:
+        subjects: Sorted by predicted_at.
+        states: Sorted by known_at; of equal times the last row holds.
+        by: Columns that must be equal.
+    """
+    return subjects.join_asof(
+        states,
+        left_on="predicted_at",
+        right_on="known_at",
+        by=list(by),
+        strategy="backward",
+        # Both sides are sorted above; polars cannot check that within groups and would warn.
+        check_sortedness=False,
+        coalesce=False,
+    ).drop("known_at")
+
+
+def history_features(subjects: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Subjects (sorted by predicted_at) with everything that past verdicts say; ``file`` is the test's file."""
+    ran = executed(verdicts)
+    runs = run_states(ran)
+    group = pl.col("test_id").str.extract(r"^(.+)(?:::|\.|/)[^:./]+$")
+    joined = as_known(subjects, test_states(ran, runs), _TEST)
+    joined = as_known(joined, runs.drop("run_id"), ("repo_id",))
+    joined = as_known(joined.with_columns(group=group), group_states(ran), ("repo_id", "group"))
+    prior = pl.col("repo_failure_rate").fill_null(PRIOR_RATE)
+    n_runs = pl.col("n_runs").fill_null(0.0)
+    seconds_a_day = 86_400.0
+    return joined.with_columns(
+        # Weights of an exponential average sum to 1 - (1 - alpha) ** n; the repository's rate takes the rest.
+        *(
+            (pl.col(name).fill_null(0.0) * (1 - (1 - alpha) ** n_runs) + prior * (1 - alpha) ** n_runs).alias(name)
+            for name, alpha in ALPHAS.items()
+        ),
+        *(pl.col(name).fill_null(0.0) for name in ("n_failures", "n_flaky", "n_failures_last_10")),
+        n_runs=n_runs,
+        repo_failure_rate=prior,
+        is_new=pl.col("n_runs").is_null().cast(pl.Float64),
+        runs_absent=pl.col("n_repo_runs") - pl.col("at_run"),
+        age_days=(pl.col("predicted_at") - pl.col("first_known_at")).dt.total_seconds() / seconds_a_day,
+        days_since_run=(pl.col("predicted_at") - pl.col("last_known_at")).dt.total_seconds() / seconds_a_day,
+        expected_duration_ms=pl.coalesce("expected_duration_ms", "repo_duration_ms"),
+    )
