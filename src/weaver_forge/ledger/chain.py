@@ -268,5 +268,6 @@ class _BatchCheck:
 
 
 def _select(table: str, names: Iterable[str], *, order: str) -> str:
-    listed = ", ".join(f'"{name}"' for name in names)
-    return f'select {listed} from "{table}" order by {order}'  # noqa: S608 - names come from schema.py
+    # Qualified by an alias: SQLite reads a quoted name that is no column as a piece of text.
+    listed = ", ".join(f'r."{name}"' for name in names)
+    return f'select {listed} from "{table}" r order by {order}'  # noqa: S608 - names come from schema.py

@@ -9,7 +9,7 @@ joined by hand or by another tool, are taken in too. Works on any file system; n
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,9 +98,8 @@ def drain(folder: Path, ledger: "Ledger", now: datetime) -> Drained:
             known += sum(item.kind == kind for item in rows) - added - len(refused)
             bad += [_rejected(path, item, reason) for item, reason in refused]
         if bad:
-            kept = "".join(f"{item.raw}\n" for item in bad)
-            _write_whole(path.with_name(path.name + ".rejected"), kept.encode("utf-8", "backslashreplace"))
-            rejected += bad
+            _keep(path.with_name(path.name + ".rejected"), bad)
+            rejected += [replace(item, raw=item.raw[:4000]) for item in bad]
         path.unlink(missing_ok=True)
     if files:
         _sync_folder(folder)
@@ -151,6 +150,13 @@ def _take_in(ledger: "Ledger", kind: str, lines: list[_Line], now: datetime) -> 
 
 def _rejected(path: Path, line: _Line, reason: str) -> Rejected:
     return Rejected(str(path), f"line {line.number}", reason, line.text)
+
+
+def _keep(path: Path, bad: list[Rejected]) -> None:
+    """Put refused lines beside what an earlier file of the same name left there."""
+    before = path.read_bytes() if path.exists() else b""
+    lines = "".join(f"{item.raw}\n" for item in bad)
+    _write_whole(path, before + lines.encode("utf-8", "backslashreplace"))
 
 
 def _write_whole(path: Path, data: bytes) -> Path:
