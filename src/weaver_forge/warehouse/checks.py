@@ -1,0 +1,52 @@
+"""Whether what is stored keeps its contract; the blocking asset checks ask here.
+
+Put questions about stored rows here. Whether a frame may be written at all is decided in ``conform``.
+"""
+
+import duckdb
+
+from weaver_forge.contracts.table import Table
+from weaver_forge.warehouse.naming import quoted, quoted_list, stored_as_view, stored_columns
+
+
+def check(con: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
+    """What is wrong with a stored table, one sentence each; empty when the contract holds.
+
+    Asks: the columns and types are the declared ones, nothing is null that may not be, the key is unique.
+    """
+    stored = stored_columns(con, table.name)
+    if not stored:
+        return [f"{table.name} does not exist"]
+    wrong = _schema(table, stored, is_view=stored_as_view(con, table.name))
+    if wrong:
+        return wrong
+    return [*_nulls(con, table), *_repeated_keys(con, table)]
+
+
+def _schema(table: Table, stored: dict[str, tuple[str, bool]], *, is_view: bool) -> list[str]:
+    declared = {column.name: column for column in table.columns}
+    wrong = [f"column {name} is not declared" for name in stored if name not in declared]
+    for name, column in declared.items():
+        if name not in stored:
+            wrong.append(f"column {name} is missing")
+            continue
+        kind, nullable = stored[name]
+        if kind != column.type.replace(" ", "").upper():
+            wrong.append(f"column {name} is {kind}, declared {column.type}")
+        if not is_view and nullable != column.nullable:
+            wrong.append(f"column {name} is {'nullable' if nullable else 'not null'}, declared otherwise")
+    return wrong
+
+
+def _nulls(con: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
+    names = [column.name for column in table.columns if not column.nullable]
+    counts = ",\n  ".join(f"count(*) - count({quoted(name)})" for name in names)
+    row = con.execute(f"select {counts} from {quoted(table.name)}").fetchall()[0]  # noqa: S608 - declared names
+    return [f"column {name} is null in {n} rows" for name, n in zip(names, row, strict=True) if n]
+
+
+def _repeated_keys(con: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
+    key = quoted_list(table.key)
+    sql = f"select {key}, count(*) from {quoted(table.name)} group by {key} having count(*) > 1 limit 1"  # noqa: S608 - declared names
+    repeated = con.execute(sql).fetchall()
+    return [f"key ({', '.join(table.key)}) is not unique: {r[:-1]} is there {r[-1]} times" for r in repeated]

@@ -1,0 +1,256 @@
+"""The warehouse file: reading and writing whole contract tables.
+
+Put operations on a table as a whole here. Deriving one table from another is SQL in ``marts`` or polars in
+``links`` and ``changes``; a connection is given out for that by :meth:`Warehouse.connect`.
+"""
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from weaver_forge.contracts.dtypes import empty
+from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
+from weaver_forge.errors import ContractError, MissingInput
+from weaver_forge.warehouse import migrations
+from weaver_forge.warehouse.conform import conform
+from weaver_forge.warehouse.connection import opened, transaction
+from weaver_forge.warehouse.lake import SpanLake
+from weaver_forge.warehouse.naming import inserted, quoted, quoted_list, selected, stored_columns
+from weaver_forge.warehouse.publish import Publication, publish
+from weaver_forge.warehouse.views import refresh_span_views
+
+_SPAN_VIEWS = (RAW_OTLP_SPANS, CORE_TRACE_SPANS)
+
+
+class Warehouse:
+    """The DuckDB file at ``path`` and the span lake under ``lake``.
+
+    No connection is kept: each operation opens the file, does its work in one transaction and lets go, so that
+    runs, which are processes of their own, can take turns.
+
+    Args:
+        path: The file; made on the first write.
+        lake: The folder of Delta tables.
+        wait_s: How long to wait for another process that holds the file.
+    """
+
+    def __init__(self, path: Path, lake: Path, *, wait_s: float = 30.0) -> None:
+        self.path = path
+        self.wait_s = wait_s
+        self.spans = SpanLake(lake / "spans")
+
+    def connect(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection for the time of a ``with`` block, session time zone UTC.
+
+        Raises:
+            StoreBusy: If another process holds the file longer than ``wait_s``.
+            MissingInput: If it is to be read and does not exist.
+        """
+        if not read_only:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        elif not self.path.is_file():
+            raise MissingInput(
+                "there is no warehouse yet", where=str(self.path), do="Take something in with `weaver-forge ingest`"
+            )
+        return opened(self.path, read_only=read_only, wait_s=self.wait_s)
+
+    def migrate(self, tables: Iterable[Table]) -> None:
+        """Bring the file forward to this release's layout and to these contracts; does nothing when it is there.
+
+        Raises:
+            SourceError: If a newer release wrote the file.
+            ContractError: If stored rows fit their contract no more and no migration step mends it.
+        """
+        with self.connect() as con:
+            migrations.bring_forward(con, self.path)
+            for table in tables:
+                if not _is_view(table):
+                    migrations.reconcile(con, table)
+            refresh_span_views(con, self.spans.files())
+
+    def read(self, table: Table, *, where: str = "") -> pl.DataFrame:
+        """The rows of a table, columns as declared; a table or file that does not exist yet gives no rows.
+
+        Args:
+            table: Also a view of the warehouse, or a decision's own table.
+            where: An SQL condition over the table's columns, of trusted text. Row order is not promised.
+        """
+        if not self.path.is_file():
+            return empty(table)
+        with self.connect(read_only=True) as con:
+            if not stored_columns(con, table.name):
+                return empty(table)
+            condition = f" where {where}" if where else ""
+            sql = f"select {selected(table)} from {quoted(table.name)}{condition}"  # noqa: S608 - declared names, trusted text
+            return conform(table, con.sql(sql).pl())
+
+    def append(self, table: Table, frame: pl.DataFrame) -> int:
+        """Add the rows whose key is not stored yet, the first of each key in the frame; returns how many.
+
+        Spans go to the lake. A unique index would do the same at five to nine times the price (measured).
+
+        Raises:
+            ContractError: If the frame is not of the table.
+        """
+        if table.name == RAW_OTLP_SPANS.name:
+            added = self.spans.append(frame)
+            self.refresh_span_view()
+            return added
+        key = list(table.key)
+        rows = conform(_writable(table), frame).unique(subset=key, keep="first", maintain_order=True)
+        with self._writing(table) as con:
+            if not rows.is_empty():
+                con.register("incoming", rows.select(key))
+                sql = (
+                    f"select {quoted_list(key)} from {quoted(table.name)} semi join incoming using ({quoted_list(key)})"  # noqa: S608 - declared names
+                )
+                known = con.sql(sql).pl()
+                con.unregister("incoming")
+                rows = rows.join(known, on=key, how="anti", maintain_order="left")
+            return _insert(con, table, rows)
+
+    def replace(self, table: Table, frame: pl.DataFrame) -> int:
+        """Put the frame in place of the whole table, or of the value sets of ``replace_by`` that it has rows for.
+
+        Where ``replace_by`` is set, the last row of a repeated key is kept: what was reported last holds.
+
+        Raises:
+            ContractError: If the frame is not of the table, or a key is repeated in a table replaced as a whole.
+        """
+        rows = conform(_writable(table), frame)
+        if table.replace_by:
+            rows = rows.unique(subset=list(table.key), keep="last", maintain_order=True)
+        else:
+            _refuse_repeated_keys(table, rows)
+        with self._writing(table) as con:
+            if table.replace_by:
+                _delete_value_sets(con, table, rows)
+            else:
+                con.execute(f"delete from {quoted(table.name)}")  # noqa: S608 - a declared name
+            return _insert(con, table, rows)
+
+    def replace_days(self, table: Table, frame: pl.DataFrame, start: date, end: date) -> int:
+        """Put the frame in place of the days from ``start`` up to but not including ``end``; returns rows written.
+
+        Raises:
+            ContractError: If the table is not daily, or a row of the frame lies outside, or a key is repeated.
+        """
+        rows = conform(_writable(table), frame)
+        if table.day_column is None:
+            raise ContractError("the table is not daily", where=table.name, do="Declare its day_column, or use replace")
+        day = pl.col(table.day_column).dt.date()
+        outside = rows.filter((day < start) | (day >= end)).height
+        if outside:
+            raise ContractError(
+                f"{outside} of {rows.height} rows lie outside {start} up to {end}",
+                where=table.name,
+                do="Filter them, or replace the days they belong to as well",
+            )
+        _refuse_repeated_keys(table, rows)
+        with self._writing(table) as con:
+            column = quoted(table.day_column)
+            con.execute(f"delete from {quoted(table.name)} where {column} >= ? and {column} < ?", [start, end])  # noqa: S608 - declared names
+            return _insert(con, table, rows)
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """The result of a query that changes nothing.
+
+        Raises:
+            MissingInput: If there is no warehouse yet.
+        """
+        with self.connect(read_only=True) as con:
+            return con.sql(sql).pl()
+
+    def refresh_span_view(self) -> None:
+        """Point the views over the lake at the files that are committed now; call it in the run that commits."""
+        with self.connect() as con:
+            refresh_span_views(con, self.spans.files())
+
+    def publish(
+        self,
+        folder: Path,
+        *,
+        tables: Sequence[Table],
+        specs: list[dict[str, Any]],
+        policy_text: str,
+        artifacts: Mapping[str, bytes],
+        now: datetime,
+        data_as_of: datetime | None,
+        keep: int = 5,
+    ) -> int:
+        """Write the next snapshot for readers and point them to it; returns its version.
+
+        Args:
+            folder: The deployment's ``data/published``.
+            tables: What readers need; views are left out, spans are pinned by Delta version instead.
+            specs: ``spec_as_data`` of every decision.
+            policy_text: policy.yaml as it holds now.
+            artifacts: ``<decision>__<entity>`` -> the champion's artifact as JSON bytes.
+            now: When it is published, naive UTC.
+            data_as_of: Newest ``known_at`` of the data behind it; None when there is no data.
+            keep: How many snapshots stay, this one included.
+        """
+        publication = Publication(
+            tables=tuple(table for table in tables if not _is_view(table)),
+            specs=tuple(specs),
+            policy_text=policy_text,
+            artifacts=artifacts,
+            published_at=now,
+            data_as_of=data_as_of,
+            lake=self.spans.path,
+            delta_version=self.spans.version(),
+        )
+        with self.connect() as con:
+            return publish(con, folder, publication, keep=keep)
+
+    @contextmanager
+    def _writing(self, table: Table) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection in a transaction in which the table exists."""
+        with self.connect() as con, transaction(con):
+            con.execute(table.ddl)
+            yield con
+
+
+def _is_view(table: Table) -> bool:
+    return any(table.name == view.name for view in _SPAN_VIEWS) or table.view
+
+
+def _writable(table: Table) -> Table:
+    if _is_view(table):
+        raise ContractError("it is a view and cannot be written", where=table.name, do="Write what it is made from")
+    return table
+
+
+def _refuse_repeated_keys(table: Table, rows: pl.DataFrame) -> None:
+    key = list(table.key)
+    repeated = rows.height - rows.n_unique(subset=key) if rows.height else 0
+    if repeated:
+        example = rows.filter(pl.struct(key).is_duplicated()).select(key).row(0)
+        raise ContractError(
+            f"{repeated} rows repeat the key ({', '.join(key)}), the first is {example}",
+            where=table.name,
+            do="Make the rows unique where they are computed: which of them holds is decided there",
+        )
+
+
+def _delete_value_sets(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> None:
+    con.register("present", rows.select(table.replace_by).unique())
+    same = " and ".join(f"old.{quoted(name)} is not distinct from present.{quoted(name)}" for name in table.replace_by)
+    con.execute(f"delete from {quoted(table.name)} as old using present where {same}")  # noqa: S608 - declared names
+    con.unregister("present")
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> int:
+    if rows.is_empty():
+        return 0
+    con.register("incoming", rows)
+    columns = quoted_list(table.column_names)
+    con.execute(f"insert into {quoted(table.name)} ({columns}) select {inserted(table)} from incoming")  # noqa: S608 - declared names
+    con.unregister("incoming")
+    return rows.height
