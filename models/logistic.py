@@ -5,7 +5,7 @@ in the decision's package. Written out instead of taken from scikit-learn for tw
 prior coefficients, so that ten examples do not undo what is known, and a fresh process pays no 5 s import.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 MAX_STEPS = 40
 TOLERANCE = 1e-8
 CALIBRATION_FOLDS = 4
+RANGE = (0.002, 0.998)
+"""Values outside of these quantiles of training count as these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Linear:
     Args:
         center: Mean of each column in training, shape (n_columns,); a missing value is put here.
         scale: Standard deviation of each column, 1 where it does not vary.
+        low: Least value of each column that counts; training hardly saw lower ones.
+        high: The same upwards. History only grows, and a line must not be drawn on into what was never seen.
         coefficient: Per standardised column.
         slope: Calibration: calibrated log-odds = slope * log-odds + shift.
         shift: The same.
@@ -33,6 +37,8 @@ class Linear:
 
     center: Floats
     scale: Floats
+    low: Floats
+    high: Floats
     coefficient: Floats
     intercept: float
     slope: float = 1.0
@@ -40,7 +46,8 @@ class Linear:
 
     def contributions(self, x: Floats) -> Floats:
         """Each column's part of the calibrated log-odds, shape (n, n_columns); 0 for a missing value."""
-        standardised = np.where(np.isfinite(x), (x - self.center) / self.scale, 0.0)
+        within = (np.clip(x, self.low, self.high) - self.center) / self.scale
+        standardised = np.where(np.isfinite(x), within, 0.0)
         parts: Floats = self.slope * standardised * self.coefficient
         return parts
 
@@ -53,6 +60,8 @@ class Linear:
         return {
             "center": self.center.tolist(),
             "scale": self.scale.tolist(),
+            "low": self.low.tolist(),
+            "high": self.high.tolist(),
             "coefficient": self.coefficient.tolist(),
             "intercept": float(self.intercept),
             "slope": float(self.slope),
@@ -65,6 +74,8 @@ class Linear:
         return cls(
             np.asarray(data["center"], float),
             np.asarray(data["scale"], float),
+            np.asarray(data["low"], float),
+            np.asarray(data["high"], float),
             np.asarray(data["coefficient"], float),
             data["intercept"],
             data["slope"],
@@ -88,12 +99,13 @@ def fit(
     w = np.ones(y.size) if weight is None else weight
     fitted = _fit(x, y, w, prior, base_rate, penalty)
     slope, shift = _calibration(x, y, w, prior, base_rate, penalty)
-    return Linear(fitted.center, fitted.scale, fitted.coefficient, fitted.intercept, slope, shift)
+    return replace(fitted, slope=slope, shift=shift)
 
 
 def prior_only(prior: Floats, base_rate: float, center: Floats) -> Linear:
     """What holds without any data: the prior coefficients around ``center``."""
-    return Linear(center, np.ones(prior.size), prior, logit(base_rate))
+    wide = np.full(prior.size, 1e6)
+    return Linear(center, np.ones(prior.size), -wide, wide, prior, logit(base_rate))
 
 
 def sigmoid(z: Floats) -> Floats:
@@ -110,6 +122,8 @@ def logit(p: float) -> float:
 def _fit(x: Floats, y: Floats, w: Floats, prior: Floats, base_rate: float, penalty: float) -> Linear:
     known = np.isfinite(x)
     counts = np.maximum(known.sum(axis=0), 1)
+    low, high = _range(x)
+    x = np.clip(x, low, high)
     center = np.where(known, x, 0.0).sum(axis=0) / counts
     deviation = np.where(known, x - center, 0.0)
     spread = np.sqrt((deviation**2).sum(axis=0) / counts)
@@ -117,7 +131,20 @@ def _fit(x: Floats, y: Floats, w: Floats, prior: Floats, base_rate: float, penal
     # A column that never varies says nothing; its prior would only shift the intercept.
     mean = np.where(spread > 1e-9, prior * scale, 0.0)
     coefficient, intercept = _newton(deviation / scale, y, w, mean, base_rate, penalty)
-    return Linear(center, scale, coefficient, intercept)
+    return Linear(center, scale, low, high, coefficient, intercept)
+
+
+def _range(x: Floats) -> tuple[Floats, Floats]:
+    """The values between which nearly all of each column lies; (0, 0) for a column without any."""
+    low, high = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for i, column in enumerate(x.T):
+        values = column[np.isfinite(column)]
+        if values.size:
+            low[i], high[i] = np.quantile(values, RANGE)
+            if low[i] == high[i]:
+                # A rare mark (one in a thousand) must not be cut off.
+                low[i], high[i] = values.min(), values.max()
+    return low, high
 
 
 def _newton(z: Floats, y: Floats, w: Floats, mean: Floats, base_rate: float, penalty: float) -> tuple[Floats, float]:

@@ -4,7 +4,7 @@ Put fitting and predicting here, for both kinds. Artifacts are plain numbers; pr
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -74,7 +74,7 @@ CHANGES = Design(
         "age_days", "n_prior_changes", "n_prior_bugs", "n_new_files", "author_changes", "author_recent_changes",
         "author_subsystem_changes", "n_test_files", "n_config_files", "n_changes_last_7_days", "lines_per_file",
     ),
-    plain=("entropy", "is_fix", "author_bug_ratio", "hour", "weekday"),
+    plain=("entropy", "is_fix", "author_bug_excess", "off_hours"),
     prior={"lines_added": 0.35, "n_files": 0.2, "n_prior_bugs": 0.3, "author_changes": -0.05},
     base_rate=0.15,
     effort=("lines_added", "lines_deleted"),
@@ -86,7 +86,7 @@ DEPLOYMENTS = Design(
         "n_changes", "lines_added", "lines_deleted", "largest_change_lines", "mean_change_lines", "n_fixes",
         "n_authors", "least_author_changes", "hours_since_deployment", "n_deployments", "n_incidents_last_7_days",
     ),
-    plain=("bad_deployment_ratio", "hour", "weekday"),
+    plain=("bad_deployment_ratio", "off_hours"),
     prior={"lines_added": 0.2, "largest_change_lines": 0.1, "bad_deployment_ratio": 3.0},
     base_rate=0.05,
 )  # fmt: skip
@@ -197,7 +197,9 @@ def recency(predicted_at: pl.Series, half_life_days: float) -> Floats:
 
 
 def with_ratios(features: pl.DataFrame) -> pl.DataFrame:
-    """Features with the ratios that follow from them."""
+    """Features with the columns that follow from them."""
+    outside = (pl.col("hour") < 7) | (pl.col("hour") >= 19) | (pl.col("weekday") > 5)
+    features = features.with_columns(off_hours=outside.cast(pl.Float64))
     if "n_files" not in features.columns:
         return features
     lines = pl.col("lines_added") + pl.col("lines_deleted")
@@ -221,7 +223,7 @@ _TYPICAL = {"lines_added": 3.5, "n_files": 1.0, "largest_change_lines": 4.5, "ba
 
 def _plain(linear: logistic.Linear) -> logistic.Linear:
     """Without its own calibration: the average is calibrated as a whole."""
-    return logistic.Linear(linear.center, linear.scale, linear.coefficient, linear.intercept)
+    return replace(linear, slope=1.0, shift=0.0)
 
 
 def _averaged(

@@ -19,6 +19,8 @@ SMALLEST_LEAF = 40
 BAGS = 3
 COLUMN_SHARE = 0.5
 
+_WHOLE = ("roots", "feature", "left", "right", "missing_left")
+
 
 @dataclass(frozen=True, slots=True)
 class Forest:
@@ -83,9 +85,7 @@ class Forest:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "Forest":
         """The inverse of :meth:`as_data`."""
-        whole = {
-            name: np.asarray(data[name], np.int64) for name in ("roots", "feature", "left", "right", "missing_left")
-        }
+        whole = {name: np.asarray(data[name], np.int64) for name in _WHOLE}
         return cls(
             **whole,
             threshold=np.asarray(data["threshold"], float),

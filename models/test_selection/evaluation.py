@@ -4,13 +4,14 @@ Put protocols here; metrics are in ``weaver_forge.metrics``, formats in ``weaver
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
-from models.test_selection import SPEC, estimator
+from models.test_selection import SPEC
 from weaver_forge import metrics
 from weaver_forge.contracts.decision import DecisionSpec
 
@@ -26,13 +27,20 @@ class Data(Protocol):
     """A benchmark's data as ``weaver_forge.benchmarks`` gives it; models do not import that package."""
 
     @property
-    def set(self) -> str: ...
+    def set(self) -> str:
+        """Name of the set."""
+
     @property
-    def tables(self) -> Mapping[str, pl.DataFrame]: ...
+    def tables(self) -> Mapping[str, pl.DataFrame]:
+        """Core tables by name."""
+
     @property
-    def frames(self) -> Mapping[str, pl.DataFrame]: ...
+    def frames(self) -> Mapping[str, pl.DataFrame]:
+        """``executions`` as the file has them, where the published protocol applies."""
+
     @property
-    def protocols(self) -> tuple[str, ...]: ...
+    def protocols(self) -> tuple[str, ...]:
+        """``published`` and ``time_ordered``, as they apply."""
 
 
 def benchmark(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC) -> list[dict[str, Any]]:
@@ -60,7 +68,8 @@ def walk_forward(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC
     """
     kind = spec.kinds[0]
     end = data.tables["core_ci__runs"]["known_at"].max()
-    as_of = end + timedelta(days=30)  # type: ignore[operator]  # polars types max() as any literal
+    assert isinstance(end, datetime), "a history without runs cannot be measured"
+    as_of = end + timedelta(days=30)
     subjects = kind.history(data.tables, as_of)
     features = kind.features(data.tables, subjects)
     labels = kind.labels(data.tables, subjects, as_of).filter(pl.col("outcome").is_not_null())
@@ -69,7 +78,7 @@ def walk_forward(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC
     said = []
     for start, stop in _blocks(revisions.height):
         known = ordered.filter(pl.col("place") < start).drop("place")
-        first = revisions["predicted_at"][start] if start < revisions.height else as_of
+        first = revisions["predicted_at"][start]
         past = labels.filter(pl.col("outcome_known_at") <= first)
         block = ordered.filter(pl.col("place") >= start, pl.col("place") < stop).drop("place")
         model, base = kind.model.fit(known, past, rng), kind.baseline.fit(known, past, rng)
@@ -110,7 +119,4 @@ def _blocks(n: int) -> list[tuple[int, int]]:
     edges = [0]
     while edges[-1] < n:
         edges.append(min(n, max(edges[-1] + 1, int(edges[-1] * REFIT_GROWTH))))
-    return list(zip(edges[:-1], edges[1:], strict=True))
-
-
-__all__ = ["Data", "benchmark", "estimator", "measure", "walk_forward"]
+    return list(pairwise(edges))

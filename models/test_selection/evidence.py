@@ -58,14 +58,15 @@ def _facts() -> tuple[tuple[tuple[str, ...], pl.Expr, pl.Expr], ...]:
     percent = (pl.col("group_failure_rate").fill_null(0) * 100).round(0).cast(pl.Int64)
     whole = (pl.col("last_run_failed_ratio").fill_null(0) * 100).round(0).cast(pl.Int64)
     absent = pl.format("was absent from the last {} runs", _count("runs_absent"))
+    size = pl.format("the change has {} lines in {} files", _count("n_lines"), _count("n_files"))
     return (
         (_HISTORY, _history_fact(), _NONE),
         (("path_similarity", "touches_test", "touches_namesake"), named, path),
         (("n_failed_with_file", "n_failed_with_folder"), together, path),
         (("n_flaky",), pl.format("was flaky in {} runs", _count("n_flaky")), _NONE),
         (("group_failure_rate",), pl.format("{} % of its class or package failed lately", percent), _NONE),
-        (("last_run_failed_ratio", "repo_failure_rate"), pl.format("{} % of all tests failed in the last run", whole), _NONE),
-        (("n_files", "n_lines"), pl.format("the change has {} lines in {} files", _count("n_lines"), _count("n_files")), _NONE),
+        (("last_run_failed_ratio", "repo_failure_rate"), pl.format("{} % of tests failed last time", whole), _NONE),
+        (("n_files", "n_lines"), size, _NONE),
         (("author_failure_rate",), pl.lit("share of the author's revisions that failed before"), _NONE),
         (("expected_duration_ms",), pl.format("takes about {} ms", _count("expected_duration_ms")), _NONE),
         (("runs_absent", "days_since_run"), absent, _NONE),

@@ -5,11 +5,12 @@ other data of the same format can be measured. Protocols are in ``models/<decisi
 and printing is the assets' business.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
 

@@ -23,7 +23,7 @@ from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.tables.changes import CORE_CHANGES_CHANGES, CORE_CHANGES_FILES
 from weaver_forge.contracts.tables.ci import CORE_CI_RUNS, CORE_CI_TEST_VERDICTS
 
-EPOCH = datetime(2000, 1, 1)
+EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - every instant inside is naive UTC
 """Start of the synthetic clock of formats without times."""
 
 _CYCLES = frozenset({"Name", "Duration", "Verdict", "Cycle"})
@@ -128,13 +128,11 @@ def _classes(name: str, files: Mapping[str, bytes]) -> BenchmarkData:
     builds = delimited.read(beside, files[beside], ("build_id", "commit", "started_at")) if beside else None
     known = pl.DataFrame(schema={"build_id": pl.String, "revision": pl.String, "at": pl.Datetime("us")})
     if builds is not None:
-        known = builds.select("build_id", revision="commit", at=when).unique(
-            "build_id", keep="first", maintain_order=True
-        )
+        once = builds.unique("build_id", keep="first", maintain_order=True)
+        known = once.select("build_id", revision="commit", at=when)
     # Builds are ordered by id; a clock that never runs backwards keeps "earlier id" and "known before" the same.
-    order = (
-        rows.select("build_id").unique().join(known, on="build_id", how="left").sort(pl.col("build_id").cast(pl.Int64))
-    )
+    numbers = rows.select("build_id").unique().sort(pl.col("build_id").cast(pl.Int64))
+    order = numbers.join(known, on="build_id", how="left", maintain_order="left")
     place = pl.int_range(pl.len(), dtype=pl.Int64)
     clock = order.select(
         "build_id",
@@ -147,7 +145,8 @@ def _classes(name: str, files: Mapping[str, bytes]) -> BenchmarkData:
         revision=pl.format("{}+{}", pl.col("revision").fill_null("unknown"), "build_id"),
         test_id="test_class",
         failed=pl.col("failed").cast(pl.Float64) > 0,
-        duration_ms=pl.col("seconds").cast(pl.Float64) * 1000,
+        # A class whose line shows no time took hardly any.
+        duration_ms=pl.col("seconds").cast(pl.Float64).fill_null(0.0) * 1000,
         started_at="at",
         ended_at=pl.col("at") + pl.duration(microseconds=2),
     )
@@ -169,52 +168,50 @@ def _workflow(name: str, files: Mapping[str, bytes]) -> list[BenchmarkData]:
         .sort("at", pl.col("run_id").cast(pl.Int64))
         .select("run_id", "path", "head_sha", at=pl.col("at").cum_max() + pl.duration(microseconds=4 * place))
     )
-    columns = ("run_id", "job_name", "conclusion", "started_at", "completed_at")
-    jobs = delimited.read(jobs_name, files[jobs_name], columns).filter(
-        pl.col("conclusion").is_in(["success", "failure"])
-    )
-    took = (_instant(pl.col("completed_at")) - _instant(pl.col("started_at"))).dt.total_milliseconds()
-    classes = delimited.read(name, files[name], ("path", "job_dir", "test_class", "seconds", "failed"))
     found = []
-    for label, rows, key in (
-        (
-            "jobs",
-            jobs.select(
-                "run_id",
-                test_id="job_name",
-                failed=pl.col("conclusion") == "failure",
-                duration_ms=took.cast(pl.Float64),
-            ),
-            "run_id",
-        ),
-        (
-            "classes",
-            classes.select(
-                "path",
-                "job_dir",
-                test_id="test_class",
-                failed=pl.col("failed").cast(pl.Float64) > 0,
-                duration_ms=pl.col("seconds").cast(pl.Float64) * 1000,
-            ),
-            "path",
-        ),
+    for part, rows, key in (
+        ("jobs", _job_rows(jobs_name, files[jobs_name]), "run_id"),
+        ("classes", _class_rows(name, files[name]), "path"),
     ):
-        joined = rows.join(runs, on=key)
-        part = pl.col("job_dir") if "job_dir" in rows.columns else pl.lit("run")
-        executions = joined.filter(pl.col("test_id").is_not_null(), pl.col("failed").is_not_null()).select(
-            run_id=pl.format("{}+{}", pl.col("run_id"), part),
-            revision=pl.format("{}+{}+{}", pl.col("head_sha"), pl.col("run_id"), part),
-            test_id="test_id",
-            failed="failed",
-            duration_ms="duration_ms",
-            started_at="at",
-            ended_at=pl.col("at") + pl.duration(microseconds=2),
-        )
+        unit = pl.format("{}+{}", "run_id", "job_dir")
+        executions = (
+            rows.join(runs, on=key)
+            .filter(pl.col("test_id").is_not_null(), pl.col("failed").is_not_null())
+            .select(
+                "test_id", "failed", "duration_ms", run_id=unit, revision=pl.format("{}+{}", "head_sha", unit),
+                started_at="at", ended_at=pl.col("at") + pl.duration(microseconds=2),
+            )
+        )  # fmt: skip
         moments = executions.select("revision", "started_at").unique().sort("revision")
         changes, changed = _commits(name, files, moments)
-        data = _data(name, f"workflow {label} (csv)", executions, changes=changes, changed_files=changed, part=label)
-        found.append(data)
+        form = f"workflow {part} (csv)"
+        found.append(_data(name, form, executions, changes=changes, changed_files=changed, part=part))
     return found
+
+
+def _job_rows(name: str, data: bytes) -> pl.DataFrame:
+    columns = ("run_id", "job_name", "conclusion", "started_at", "completed_at")
+    rows = delimited.read(name, data, columns).filter(pl.col("conclusion").is_in(["success", "failure"]))
+    took = (_instant(pl.col("completed_at")) - _instant(pl.col("started_at"))).dt.total_milliseconds()
+    return rows.select(
+        "run_id",
+        job_dir=pl.lit("run"),
+        test_id="job_name",
+        failed=pl.col("conclusion") == "failure",
+        duration_ms=took.cast(pl.Float64),
+    )
+
+
+def _class_rows(name: str, data: bytes) -> pl.DataFrame:
+    rows = delimited.read(name, data, ("path", "job_dir", "test_class", "seconds", "failed"))
+    return rows.select(
+        "path",
+        "job_dir",
+        test_id="test_class",
+        failed=pl.col("failed").cast(pl.Float64) > 0,
+        # A class whose line shows no time took hardly any.
+        duration_ms=pl.col("seconds").cast(pl.Float64).fill_null(0.0) * 1000,
+    )
 
 
 def _commits(

@@ -25,7 +25,7 @@ CHANGE_COLUMNS: tuple[tuple[str, str], ...] = (
     ("author_changes", "Earlier changes by the author."),
     ("author_recent_changes", "The author's changes in the 90 days before."),
     ("author_subsystem_changes", "Most earlier changes by the author in one of its subsystems."),
-    ("author_bug_ratio", "Share of the author's changes known to have introduced a bug, smoothed; null without any."),
+    ("author_bug_excess", "Share of the author's changes known to have introduced a bug, less that of all; smoothed."),
     ("n_test_files", "Test files touched."),
     ("n_config_files", "Configuration and build files touched."),
     ("hour", "Hour of the commit, UTC."),
@@ -157,29 +157,30 @@ def _author_history(base: pl.DataFrame, changes: pl.DataFrame, first_blame: pl.D
     past = changes.sort("known_at", "revision")
     count = past.select(*by, "known_at", n=pl.col("known_at").cum_count().over(by))
     whole = past.select("repo_id", "known_at", n=pl.col("known_at").cum_count().over("repo_id"))
-    bugs = (
-        changes.select(*_CHANGE, "author")
-        .join(first_blame, on=_CHANGE)
-        .sort("known_at", "revision")
-        .select(*by, "known_at", bugs=pl.col("known_at").cum_count().over(by))
-    )
+    bugs = changes.select(*_CHANGE, "author").join(first_blame, on=_CHANGE).sort("known_at", "revision")
+    mine = bugs.select(*by, "known_at", bugs=pl.col("known_at").cum_count().over(by))
+    all_bugs = bugs.select("repo_id", "known_at", bugs_whole=pl.col("known_at").cum_count().over("repo_id"))
     asked = base.select("subject", "repo_id", "author", "before").sort("before")
     earlier = asked.with_columns(before=pl.col("before") - pl.duration(days=RECENT_DAYS))
     week = asked.with_columns(before=pl.col("before") - pl.duration(days=7))
     counted = (
-        _before(_before(asked, count, by), bugs, by)
+        _before(_before(asked, count, by), mine, by)
         .join(_before(earlier, count, by).select("subject", n_earlier="n"), on="subject")
         .join(_before(asked, whole, ("repo_id",)).select("subject", n_whole="n"), on="subject")
+        .join(_before(asked, all_bugs, ("repo_id",)).select("subject", "bugs_whole"), on="subject")
         .join(_before(week, whole, ("repo_id",)).select("subject", n_whole_earlier="n"), on="subject")
     )
-    zero = {name: pl.col(name).fill_null(0) for name in ("n", "n_earlier", "bugs", "n_whole", "n_whole_earlier")}
+    names = ("n", "n_earlier", "bugs", "n_whole", "n_whole_earlier", "bugs_whole")
+    zero = {name: pl.col(name).fill_null(0) for name in names}
+    share = zero["bugs_whole"] / pl.max_horizontal(zero["n_whole"], 1)
     # An author without a name (a change that is not known) has no experience to speak of: null.
     named = pl.when(pl.col("author").is_not_null())
     return counted.select(
         "subject",
         author_changes=named.then(zero["n"]),
         author_recent_changes=named.then(zero["n"] - zero["n_earlier"]),
-        author_bug_ratio=named.then((zero["bugs"] + 1) / (zero["n"] + 10)),
+        # Against everybody's share: blame comes late, so that every share grows with the age of the history.
+        author_bug_excess=named.then((zero["bugs"] + 10 * share) / (zero["n"] + 10) - share),
         n_changes_last_7_days=zero["n_whole"] - zero["n_whole_earlier"],
     )
 
