@@ -1,0 +1,156 @@
+"""The git command line: a repository's identity, its history, and whom its fixes blame.
+
+Git runs as a child process in list form, with an environment and options that keep a user's or a repository's
+configuration (colours, external diffs, prefixes, signatures) out of the output. Reading the output is pure and
+stands in ``decode.git``; accusing commits of bugs stands in ``sources.git_blame``.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from weaver_forge.contracts.batch import Batch, Frame
+from weaver_forge.contracts.identity import local_repo_id, repo_id_from_remote
+from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS
+from weaver_forge.decode import git as log
+from weaver_forge.errors import ShallowClone, SourceError
+from weaver_forge.sources.git_blame import blames
+
+# A hook's GIT_DIR would redirect every call to the repository that the hook runs in.
+_COMMAND = (
+    "env", "-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE", "-u", "GIT_PREFIX",
+    "-u", "GIT_EXTERNAL_DIFF", "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1",
+    "git", "--no-pager", "--no-replace-objects",
+    "-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "log.mailmap=true",
+    "-c", "i18n.logOutputEncoding=UTF-8", "-c", "color.ui=never", "-c", "diff.renameLimit=1000",
+    "-c", "blame.ignoreRevsFile=",
+)  # fmt: skip
+_LOG = ("log", *log.LOG_OPTIONS, "--no-ext-diff", "--no-textconv", "--no-diff-merges", "--no-relative")
+
+
+class Repository:
+    """A git repository on this machine, bare ones and linked work trees included.
+
+    Args:
+        path: Any folder inside it.
+
+    Raises:
+        SourceError: If git is not installed or ``path`` is in no repository that git accepts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_dir():
+            raise SourceError("no such folder", where=str(path), do="Name the folder of a git repository")
+        if self.run("rev-parse", "--is-inside-work-tree").strip() == b"true":
+            self.path = self._place("--show-toplevel")  # git blame takes names from the folder it runs in
+        common = self._place("--git-common-dir")
+        # The work tree, not its .git, is what people call the repository's path.
+        home = common.parent if common.name == ".git" else common
+        remote = self.run("config", "--default", "", "--get", "remote.origin.url").decode("utf-8", "replace")
+        self.repo_id = repo_id_from_remote(remote.strip()) or local_repo_id(str(home))
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        """Run git here and give its output.
+
+        Raises:
+            SourceError: With git's own message, if it fails.
+        """
+        command = (*_COMMAND, "-C", str(self.path), *arguments)
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+        if done.returncode:
+            message = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
+            do = "Install git" if done.returncode == 127 else "Check the repository with `git status` there"
+            raise SourceError(f"git {arguments[0]} failed: {message}", where=str(self.path), do=do)
+        return done.stdout
+
+    def head(self) -> str:
+        """Full id of the commit that is checked out."""
+        return self.resolve("HEAD")
+
+    def is_shallow(self) -> bool:
+        """Say whether the history is cut off, as in a checkout of depth 1."""
+        return self.run("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+    def resolve(self, rev: str) -> str:
+        """Give the full commit id of a branch, tag, abbreviation or expression.
+
+        Raises:
+            SourceError: If it names no commit here.
+        """
+        failed = SourceError(
+            f"revision {rev!r} is unknown", where=str(self.path), do="Fetch it, or name another revision"
+        )
+        if not rev or rev.startswith("-"):
+            raise failed
+        try:
+            return self.run("rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}").decode().strip()
+        except SourceError as error:
+            raise failed from error
+
+    def revisions(self, refs: Sequence[str] = ("HEAD",)) -> list[str]:
+        """Ids of all commits reachable from ``refs``, newest first; none in a repository without commits."""
+        if list(refs) == ["HEAD"] and not self._has_head():
+            return []
+        return self.run("rev-list", *(self.resolve(ref) for ref in refs)).decode().split()
+
+    def log(self, revisions: Sequence[str]) -> bytes:
+        """The log of exactly these commits, as ``decode.git`` reads it."""
+        if not revisions:
+            return b""
+        return self.run(*_LOG, "--no-walk=unsorted", "--stdin", stdin="\n".join(revisions).encode())
+
+    def _place(self, what: str) -> Path:
+        written = self.run("rev-parse", "--path-format=absolute", what).decode("utf-8", "surrogateescape")
+        return Path(written.removesuffix("\n")).resolve()
+
+    def _has_head(self) -> bool:
+        try:
+            self.head()
+        except SourceError:
+            return False  # a repository without a commit: a state, not a failure
+        return True
+
+
+def read_repository(
+    path: Path, *, known: set[str], blame_since_days: int | None = None, refs: Sequence[str] = ("HEAD",)
+) -> Batch:
+    """Read what is new in a repository: commits, the files they touch, and whom the new fixes blame.
+
+    Args:
+        path: A folder inside the repository.
+        known: Revisions that are stored already; they are not read again.
+        blame_since_days: Blame only for fixes within so many days before the newest new commit; None for all.
+        refs: Branches, tags or expressions whose history counts.
+
+    Raises:
+        ShallowClone: If the history is cut off: every feature of it would be silently wrong.
+        SourceError: If it is no repository.
+    """
+    repository = Repository(path)
+    if repository.is_shallow():
+        raise ShallowClone(
+            "the clone is shallow: its history is cut off",
+            where=str(path),
+            do="Fetch all of it: `git fetch --unshallow`, or fetch-depth: 0 in actions/checkout",
+        )
+    new = [revision for revision in repository.revisions(refs) if revision not in known]
+    batch = _decoded(repository, new)
+    accused, notes = blames(repository, batch.tables[RAW_GIT_COMMITS.name], since_days=blame_since_days)
+    return replace(batch, tables={**batch.tables, RAW_GIT_BLAMES.name: accused}, notes=(*batch.notes, *notes))
+
+
+def read_revision(path: Path, rev: str) -> Batch:
+    """Read one commit and its files, ingested or not; without blames.
+
+    Raises:
+        SourceError: If it is no repository or the revision is unknown.
+    """
+    repository = Repository(path)
+    return _decoded(repository, [repository.resolve(rev)])
+
+
+def _decoded(repository: Repository, revisions: Sequence[str]) -> Batch:
+    frame = Frame(str(repository.path), repository.log(revisions))
+    return log.decode([frame], repo_id=repository.repo_id)
