@@ -1,0 +1,62 @@
+"""Deployment records -> ``raw_deployments__events``: JSON lines in a shape of our own, for any deploy tool to write.
+
+One object a line::
+
+    {"deployment_id": "d-17", "service_key": "shop/cart/production", "version": "1.4.2",
+     "repo_id": "github.com/acme/shop", "revision": "1f29c4...", "status": "succeeded",
+     "started_at": "2026-03-01T12:00:00Z", "finished_at": "2026-03-01T12:04:00Z", "rolled_back_at": null}
+
+Needed are ``deployment_id``, ``version``, ``started_at`` and the service: ``service_key``, or ``service`` as
+``{"namespace", "name", "environment"}``. ``environment`` is that of the service where it is not given, else
+production. ``status`` is succeeded, failed or rolled_back; ``rolled_back_at`` makes it rolled_back. Times are
+ISO 8601; without a zone they are UTC. A record reported again replaces the earlier report.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from weaver_forge.contracts.batch import Batch, Frame
+from weaver_forge.contracts.tables.operations import RAW_DEPLOYMENTS_EVENTS
+from weaver_forge.decode.records import Service, decode_records, key_of, utc
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """What a line must look like."""
+
+    deployment_id: str
+    version: str
+    started_at: datetime
+    service_key: str | None = None
+    service: Service | None = None
+    environment: str | None = None
+    repo_id: str | None = None
+    revision: str | None = None
+    status: Literal["succeeded", "failed", "rolled_back"] | None = None
+    finished_at: datetime | None = None
+    rolled_back_at: datetime | None = None
+
+
+def decode(frames: Iterable[Frame]) -> Batch:
+    """Read deployment records; a bad line is rejected alone."""
+    return decode_records(frames, RAW_DEPLOYMENTS_EVENTS, Deployment, _row)
+
+
+def _row(record: Deployment) -> dict[str, Any]:
+    key = key_of(record.service_key, record.service)
+    if record.status == "rolled_back" and record.rolled_back_at is None:
+        raise ValueError("status is rolled_back but rolled_back_at is not given: when it became known is needed")
+    return {
+        "deployment_id": record.deployment_id,
+        "service_key": key,
+        "environment": record.environment or key.rpartition("/")[2] or "production",
+        "version": record.version,
+        "repo_id": record.repo_id,
+        "revision": record.revision,
+        "status": "rolled_back" if record.rolled_back_at else record.status or "succeeded",
+        "started_at": utc(record.started_at),
+        "finished_at": utc(record.finished_at),
+        "rolled_back_at": utc(record.rolled_back_at),
+    }

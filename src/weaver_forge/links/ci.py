@@ -1,0 +1,186 @@
+"""Test reports, runs and jobs -> runs, results and verdicts, each linked to the commit under test.
+
+A JUnit report says neither what it tested nor when that ended. Its revision is the one given with it, else the one
+in its suite properties, else that of the run it names; else it has none: its results are stored and counted, but make
+no verdict. A run is known from its end on, and so is everything that was found in it.
+
+A verdict is that of a test in a run, over all attempts in all reports of the run: flaky where it both passed and
+failed, else failed, passed or skipped. Disagreement between runs of one revision is for a model to judge.
+"""
+
+import polars as pl
+
+from weaver_forge.contracts.dtypes import shaped
+from weaver_forge.contracts.tables.ci import (
+    CORE_CI_JOBS,
+    CORE_CI_RUNS,
+    CORE_CI_TEST_RESULTS,
+    CORE_CI_TEST_VERDICTS,
+)
+
+UNKNOWN_REPO = "unknown"
+
+_RUN = ("repo_id", "run_id")
+_REPORT = ("report_sha256", "context")
+_TEST = (*_RUN, "test_id")
+# Only [XPASS(strict)] is seen as xpassed in a report, and pytest fails the run for it.
+_FAILED = ("failed", "error", "xpassed")
+
+
+def core_ci(
+    raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_jobs: pl.DataFrame, raw_commits: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Make ``core_ci__runs``, ``__jobs``, ``__test_results`` and ``__test_verdicts``.
+
+    Args:
+        raw_junit: ``raw_junit__test_results``.
+        raw_runs: ``raw_github_actions__runs``.
+        raw_jobs: ``raw_github_actions__jobs``.
+        raw_commits: ``raw_git__commits``; where it has one repository alone, a report without one is from it.
+    """
+    provider = _provider_runs(raw_runs)
+    rows = _linked(raw_junit, raw_runs, raw_commits)
+    runs = pl.concat([provider, _report_runs(rows, provider)])
+    results = _results(rows, runs)
+    return {
+        CORE_CI_RUNS.name: runs.sort("ended_at", *CORE_CI_RUNS.key),
+        CORE_CI_JOBS.name: _jobs(raw_jobs),
+        CORE_CI_TEST_RESULTS.name: shaped(CORE_CI_TEST_RESULTS, results),
+        CORE_CI_TEST_VERDICTS.name: _verdicts(results),
+    }
+
+
+def _provider_runs(raw_runs: pl.DataFrame) -> pl.DataFrame:
+    """Completed runs alone: the end of one that still runs is not known."""
+    runs = raw_runs.filter(pl.col("status") == "completed").with_columns(
+        started_at=pl.coalesce("started_at", "created_at"),
+        ended_at="updated_at",
+        link_method=pl.lit("provider"),
+        known_at="updated_at",
+    )
+    return shaped(CORE_CI_RUNS, runs)
+
+
+def _jobs(raw_jobs: pl.DataFrame) -> pl.DataFrame:
+    completed = pl.col("completed_at").is_not_null()
+    # GitHub writes a completion before the start for jobs that never started.
+    elapsed = (pl.col("completed_at") - pl.col("started_at")).dt.total_microseconds() / 1000
+    jobs = raw_jobs.with_columns(
+        duration_ms=pl.when(elapsed >= 0).then(elapsed),
+        known_at=pl.when(completed).then("completed_at").otherwise(pl.coalesce("started_at", "created_at")),
+    ).filter(pl.col("known_at").is_not_null())
+    return shaped(CORE_CI_JOBS, jobs).sort("known_at", "repo_id", "job_id")
+
+
+def _linked(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.DataFrame) -> pl.DataFrame:
+    """Give every row its repository, run, revision and how that was found.
+
+    A run id is unique at its provider, so a report that names a run but no repository takes the run's, if only
+    one repository has a run of that id. A run that has not ended has a revision all the same.
+    """
+    repos = raw_commits["repo_id"].unique().to_list()
+    fallback = repos[0] if len(repos) == 1 else UNKNOWN_REPO
+    runs = raw_runs.sort("run_attempt").group_by(_RUN).agg(run_revision=pl.col("revision").last())
+    owners = runs.group_by("run_id").agg(owner=pl.col("repo_id").unique()).filter(pl.col("owner").list.len() == 1)
+    # What a caller says of a report stands in its context; a revision beside it was in the report's properties.
+    given = pl.col("context").str.json_path_match("$.revision")
+    return (
+        raw_junit.join(owners.with_columns(pl.col("owner").list.first()), on="run_id", how="left")
+        .with_columns(
+            repo_id=pl.coalesce("repo_id", "owner", pl.lit(fallback)),
+            run_id=pl.coalesce("run_id", "report-" + pl.col("report_sha256").str.slice(0, 16)),
+        )
+        .join(runs, on=_RUN, how="left")
+        .with_columns(
+            link_method=pl.when(given.is_not_null())
+            .then(pl.lit("given"))
+            .when(pl.col("revision").is_not_null())
+            .then(pl.lit("properties"))
+            .when(pl.col("run_revision").is_not_null())
+            .then(pl.lit("run"))
+            .otherwise(pl.lit("none")),
+            revision=pl.coalesce("revision", "run_revision"),
+        )
+    )
+
+
+def _report_runs(rows: pl.DataFrame, provider: pl.DataFrame) -> pl.DataFrame:
+    """Runs that only reports speak of: from the start of the first report to the end of the last."""
+    reports = (
+        rows.join(provider, on=_RUN, how="anti")
+        .group_by(*_RUN, *_REPORT)
+        .agg(
+            pl.col("revision").drop_nulls().first(),
+            pl.col("link_method").first(),
+            started_at=pl.col("suite_started_at").min(),
+            duration_ms=pl.col("duration_ms").sum(),
+            received_at=pl.col("received_at").min(),
+            is_failed=pl.col("status").is_in([*_FAILED, "collection_error"]).any(),
+        )
+    )
+    elapsed = (pl.col("duration_ms") * 1000).cast(pl.Duration("us"))
+    timed = reports.with_columns(ended_at=pl.coalesce(pl.col("started_at") + elapsed, "received_at")).with_columns(
+        started_at=pl.coalesce("started_at", "ended_at")
+    )
+    runs = (
+        timed.sort("ended_at", "report_sha256")
+        .group_by(_RUN)
+        .agg(
+            pl.col("revision").drop_nulls().last(),
+            pl.col("link_method").filter(pl.col("link_method") != "none").last(),
+            pl.col("started_at").min(),
+            pl.col("ended_at").max(),
+            conclusion=pl.when(pl.col("is_failed").any()).then(pl.lit("failure")).otherwise(pl.lit("success")),
+        )
+        .with_columns(pl.col("link_method").fill_null("none"), run_attempt=1, workflow=pl.lit(""), known_at="ended_at")
+    )
+    return shaped(CORE_CI_RUNS, runs)
+
+
+def _results(rows: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+    """Number the attempts of a test over all reports of its run, and say when each was known."""
+    ends = runs.group_by(_RUN).agg(run_ended_at=pl.col("ended_at").max())
+    revisions = runs.sort("run_attempt").group_by(_RUN).agg(run_revision=pl.col("revision").drop_nulls().last())
+    named = (
+        pl.when(pl.col("classname") != "")  # noqa: PLC1901 - an expression, not a text
+        .then(pl.col("classname") + "::" + pl.col("name"))
+        .otherwise("name")
+    )
+    return (
+        rows.filter(pl.col("status") != "collection_error")
+        .join(ends, on=_RUN)
+        .join(revisions, on=_RUN)
+        .with_columns(
+            test_id=named,
+            revision=pl.coalesce("revision", "run_revision"),
+            known_at="run_ended_at",
+        )
+        # The same bytes taken in with another context are the same executions told twice.
+        .sort("context")
+        .unique(["report_sha256", *_RUN, "position", "attempt"], keep="first", maintain_order=True)
+        .sort(*_TEST, pl.coalesce("suite_started_at", "received_at"), "report_sha256", "position", "attempt")
+        .with_columns(attempt=pl.int_range(1, pl.len() + 1).over(_TEST))
+    )
+
+
+def _verdicts(results: pl.DataFrame) -> pl.DataFrame:
+    failed, passed = pl.col("status").is_in(_FAILED).any(), (pl.col("status") == "passed").any()
+    verdicts = (
+        results.filter(pl.col("revision").is_not_null())
+        .group_by(_TEST, maintain_order=True)
+        .agg(
+            pl.col("revision").last(),
+            pl.col("file").drop_nulls().last(),
+            pl.col("run_ended_at", "known_at").last(),
+            n_attempts=pl.len(),
+            duration_ms=pl.col("duration_ms").mean(),
+            verdict=pl.when(failed & passed)
+            .then(pl.lit("flaky"))
+            .when(failed)
+            .then(pl.lit("failed"))
+            .when(passed)
+            .then(pl.lit("passed"))
+            .otherwise(pl.lit("skipped")),
+        )
+    )
+    return shaped(CORE_CI_TEST_VERDICTS, verdicts)
