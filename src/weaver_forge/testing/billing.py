@@ -164,8 +164,8 @@ def _monthly(plan: OrganisationPlan, start: datetime) -> list[Charge]:
     """A discount given back and the tax on support, once a month."""
     first, end = resources(plan)[0], start + timedelta(days=1)
     return [
-        Charge(start, end, first, "Credit", "Committed use discount", -125_300_000_000_123, Decimal(1)),
-        Charge(start, end, first, "Tax", "VAT on support", 17_100_000_000_000, Decimal(1)),
+        Charge(start, end, first, "Credit", "Committed use discount", -1_253_000_000_123, Decimal(1)),
+        Charge(start, end, first, "Tax", "VAT on support", 171_000_000_000, Decimal(1)),
     ]
 
 

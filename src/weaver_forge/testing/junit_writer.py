@@ -7,6 +7,7 @@ commit and run, properties name the run only (the runs file has its commit), and
 from xml.sax.saxutils import quoteattr
 
 from weaver_forge.testing.ci import Result, Run
+from weaver_forge.testing.plan import REMOTE, REPO_ID
 from weaver_forge.testing.topology import Service
 
 _BARE = "notification"
@@ -20,7 +21,7 @@ def report(run: Run, service: Service, revision: str) -> str:
 
 
 def _pytest(run: Run, service: Service, results: list[Result], revision: str) -> str:
-    properties = {} if service.name == _BARE else {"run_id": run.run_id, "revision": revision}
+    properties = {} if service.name == _BARE else {"run_id": run.run_id, "revision": revision, "repository": REMOTE}
     failed = sum(not result.ends_passed for result in results)
     seconds = sum(sum(result.durations_ms) for result in results) / 1000
     # What pytest-rerunfailures does: `tests` counts cases, but every attempt is an element of its own, and only
@@ -47,7 +48,7 @@ def _pytest(run: Run, service: Service, results: list[Result], revision: str) ->
 
 
 def _surefire(run: Run, service: Service, results: list[Result]) -> str:
-    properties = {"java.version": "21.0.4", "os.name": "Linux", "GITHUB_RUN_ID": run.run_id, "user.timezone": "UTC"}
+    properties = {"java.version": "21.0.4", "GITHUB_RUN_ID": run.run_id, "GITHUB_REPOSITORY": REPO_ID.partition("/")[2]}
     attempts = sum(len(result.passed) for result in results)
     failures = sum(result.passed.count(False) for result in results)
     seconds = sum(sum(result.durations_ms) for result in results) / 1000
