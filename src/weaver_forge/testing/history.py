@@ -1,8 +1,8 @@
 """The simulated development: who changes what when, what breaks, and who repairs it.
 
 Put the course of events here. The dice are in ``chances``, how a file is edited is in ``workplace``, how the history
-becomes a git repository in ``git_writer``. Bugs are drawn from a probability that rises with what can be seen of the change
-(size, churn of its files, the author's experience, the hour, earlier bugs), so that a model can learn it, and
+becomes a git repository in ``git_writer``. Bugs are drawn from a probability that rises with what can be seen of the
+change (size, churn of its files, the author's experience, the hour, earlier bugs), so that a model can learn it, and
 the dice keep it from being learned wholly.
 """
 
