@@ -110,8 +110,9 @@ def _name_match(pairs: pl.DataFrame) -> pl.DataFrame:
 def _failed_together(pairs: pl.DataFrame, files: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """How many known failures of the test came with a change to the same file, or the same folder."""
     failures = verdicts.filter(pl.col("verdict") == "failed").select("repo_id", "revision", "test_id", "known_at")
-    past = failures.join(files.select("repo_id", "revision", "path"), on=("repo_id", "revision")).with_columns(
-        folder=_folder(pl.col("path"))
+    changed = files.select("repo_id", "revision", "path", file_known_at="known_at")
+    past = failures.join(changed, on=("repo_id", "revision")).with_columns(
+        folder=_folder(pl.col("path")), known_at=pl.max_horizontal("known_at", "file_known_at")
     )
     here = pairs.select("subject", "repo_id", "test_id", "path", "predicted_at").with_columns(
         folder=_folder(pl.col("path"))
@@ -151,12 +152,13 @@ def _authors(subjects: pl.DataFrame, changes: pl.DataFrame, verdicts: pl.DataFra
     author = moments.join(
         changes.select("repo_id", "revision", "author", "known_at"), on=("repo_id", "revision")
     ).filter(pl.col("known_at") <= pl.col("predicted_at"))
-    broken = verdicts.group_by("repo_id", "revision").agg(
-        known_at=pl.col("known_at").max(), broken=(pl.col("verdict") == "failed").any().cast(pl.Float64)
+    broken = verdicts.group_by("repo_id", "revision", "known_at").agg(
+        broken=(pl.col("verdict") == "failed").any().cast(pl.Float64)
     )
     tested = (
-        changes.select("repo_id", "revision", "author")
+        changes.select("repo_id", "revision", "author", change_known_at="known_at")
         .join(broken, on=("repo_id", "revision"))
+        .with_columns(known_at=pl.max_horizontal("known_at", "change_known_at"))
         .sort("known_at", "revision")
     )
     by = ("repo_id", "author")

@@ -41,9 +41,9 @@ def executed(verdicts: pl.DataFrame) -> pl.DataFrame:
 def run_states(ran: pl.DataFrame) -> pl.DataFrame:
     """State of a repository after each run: runs so far, failure rate so far, what the last run did."""
     runs = (
-        ran.group_by("repo_id", "run_id")
+        # Results of one run that reached us later stand apart: they must not delay what was known before.
+        ran.group_by("repo_id", "run_id", "known_at")
         .agg(
-            known_at=pl.col("known_at").max(),
             n=pl.len().cast(pl.Float64),
             n_failed=pl.col("failed").sum(),
             duration=pl.col("duration_ms").mean(),
@@ -66,8 +66,8 @@ def test_states(ran: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """State of a test after each of its verdicts."""
     index = pl.col("known_at").cum_count().over(_TEST)
     indexed = ran.join(
-        runs.select("repo_id", "run_id", at_run="n_repo_runs"),
-        on=("repo_id", "run_id"),
+        runs.select("repo_id", "run_id", "known_at", at_run="n_repo_runs"),
+        on=("repo_id", "run_id", "known_at"),
         how="left",
         maintain_order="left",
     ).with_columns(index=index.cast(pl.Float64))
@@ -94,8 +94,8 @@ def group_states(ran: pl.DataFrame) -> pl.DataFrame:
     """State of a group of tests (a class or package) after each run it took part in."""
     return (
         ran.filter(pl.col("group").is_not_null())
-        .group_by("repo_id", "group", "run_id")
-        .agg(known_at=pl.col("known_at").max(), failed=pl.col("failed").mean())
+        .group_by("repo_id", "group", "run_id", "known_at")
+        .agg(failed=pl.col("failed").mean())
         .sort("known_at", "run_id")
         .select(
             "repo_id",

@@ -134,8 +134,9 @@ def _file_history(base: pl.DataFrame, files: pl.DataFrame, first_blame: pl.DataF
         n_lines=(pl.col("n_added") - pl.col("n_deleted")).cum_sum().over(by),
     )
     bugs = (
-        files.select(*_CHANGE, "path")
+        files.select(*_CHANGE, "path", file_known_at="known_at")
         .join(first_blame, on=_CHANGE)
+        .with_columns(known_at=pl.max_horizontal("known_at", "file_known_at"))
         .sort("known_at", "revision", "path")
         .select(*by, "known_at", n_bugs=pl.col("known_at").cum_count().over(by))
     )
@@ -157,7 +158,9 @@ def _author_history(base: pl.DataFrame, changes: pl.DataFrame, first_blame: pl.D
     past = changes.sort("known_at", "revision")
     count = past.select(*by, "known_at", n=pl.col("known_at").cum_count().over(by))
     whole = past.select("repo_id", "known_at", n=pl.col("known_at").cum_count().over("repo_id"))
-    bugs = changes.select(*_CHANGE, "author").join(first_blame, on=_CHANGE).sort("known_at", "revision")
+    authored = changes.select(*_CHANGE, "author", change_known_at="known_at").join(first_blame, on=_CHANGE)
+    blamed_at = pl.max_horizontal("known_at", "change_known_at")
+    bugs = authored.with_columns(known_at=blamed_at).sort("known_at", "revision")
     mine = bugs.select(*by, "known_at", bugs=pl.col("known_at").cum_count().over(by))
     all_bugs = bugs.select("repo_id", "known_at", bugs_whole=pl.col("known_at").cum_count().over("repo_id"))
     asked = base.select("subject", "repo_id", "author", "before").sort("before")
