@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +127,10 @@ def test_the_newest_prediction_of_a_subject_is_given(published: Path) -> None:
     assert none == []
 
 
-@pytest.mark.parametrize("value", ["it's", "a ? b -- c", "\\' or 1=1", "naïve", "", 7, 0.1, True, None, NOW])
+@pytest.mark.parametrize("value", ["it's", "a ? b -- c", "\\' or 1=1", "naïve", "", 7, 0.5, True, None, NOW])
 def test_a_parameter_is_a_value_whatever_it_holds(published: Path, value: object) -> None:
     with open_snapshot(published) as snapshot:
-        assert snapshot.rows("select ? as it", [value]) == [{"it": value if value != 0.1 else Decimal("0.1")}]
+        assert snapshot.rows("select ? as it", [value]) == [{"it": value}]
 
 
 def test_a_value_that_sql_has_no_word_for_is_refused(published: Path) -> None:

@@ -16,7 +16,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
 from weaver_forge.errors import ConfigurationError, StoreBusy
-from weaver_forge.warehouse.conform import conform
+from weaver_forge.warehouse.conform import conform, one_a_key
 
 _LOG = logging.getLogger(__name__)
 _KEY = list(RAW_OTLP_SPANS.key)
@@ -57,7 +57,7 @@ class SpanLake:
             ContractError: If the frame is no frame of raw_otlp__spans.
             StoreBusy: If other writers overtook it every time.
         """
-        batch = conform(RAW_OTLP_SPANS, frame).unique(subset=_KEY, keep="first", maintain_order=True)
+        batch = one_a_key(RAW_OTLP_SPANS, conform(RAW_OTLP_SPANS, frame))
         for _ in range(_ATTEMPTS):
             table = self._table()
             fresh = _unknown(batch, [] if table is None else self._files_of(table))

@@ -18,7 +18,7 @@ from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
 from weaver_forge.errors import ContractError, MissingInput
 from weaver_forge.warehouse import migrations
-from weaver_forge.warehouse.conform import conform
+from weaver_forge.warehouse.conform import conform, one_a_key
 from weaver_forge.warehouse.connection import opened, transaction
 from weaver_forge.warehouse.lake import SpanLake
 from weaver_forge.warehouse.naming import inserted, quoted, quoted_list, selected, stored_columns
@@ -103,7 +103,7 @@ class Warehouse:
             self.refresh_span_view()
             return added
         key = list(table.key)
-        rows = conform(_writable(table), frame).unique(subset=key, keep="first", maintain_order=True)
+        rows = one_a_key(table, conform(_writable(table), frame))
         with self._writing(table) as con:
             if not rows.is_empty():
                 con.register("incoming", rows.select(key))
@@ -125,7 +125,7 @@ class Warehouse:
         """
         rows = conform(_writable(table), frame)
         if table.replace_by:
-            rows = rows.unique(subset=list(table.key), keep="last", maintain_order=True)
+            rows = one_a_key(table, rows, keep="last")
         else:
             _refuse_repeated_keys(table, rows)
         with self._writing(table) as con:
