@@ -23,6 +23,7 @@ UNKNOWN_REPO = "unknown"
 _RUN = ("repo_id", "run_id")
 _REPORT = ("report_sha256", "context")
 _TEST = (*_RUN, "test_id")
+_IS_LINKED = pl.col("link_method") != "none"
 # Only [XPASS(strict)] is seen as xpassed in a report, and pytest fails the run for it.
 _FAILED = ("failed", "error", "xpassed")
 
@@ -101,6 +102,8 @@ def _linked(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.Dat
             .otherwise(pl.lit("none")),
             revision=pl.coalesce("revision", "run_revision"),
         )
+        # Taken in once without and once with its run, a report is the linked one.
+        .filter(_IS_LINKED | ~_IS_LINKED.any().over("report_sha256"))
     )
 
 

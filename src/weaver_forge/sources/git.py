@@ -24,7 +24,6 @@ _COMMAND = (
     "git", "--no-pager", "--no-replace-objects",
     "-c", "core.quotepath=off", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "log.mailmap=true",
     "-c", "i18n.logOutputEncoding=UTF-8", "-c", "color.ui=never", "-c", "diff.renameLimit=1000",
-    "-c", "blame.ignoreRevsFile=",
 )  # fmt: skip
 _LOG = ("log", *log.LOG_OPTIONS, "--no-ext-diff", "--no-textconv", "--no-diff-merges", "--no-relative")
 

@@ -1,7 +1,8 @@
 """SZZ: for every fix, the commits that last wrote the lines it removed.
 
 After Śliwerski, Zimmermann and Zeller (2005), with the usual mending: white space, blank and comment lines, renames
-and moved files accuse nobody. It is a heuristic: it misses fixes that only add lines, and takes the last writer of
+and moved files accuse nobody. A configured ``blame.ignoreRevsFile`` is heeded: it names the commits that only
+reformat. It is a heuristic: it misses fixes that only add lines, and takes the last writer of
 a line for its author. Which commits are fixes is said in ``changes.fixes``.
 """
 
