@@ -35,13 +35,7 @@ def main(argv: list[str]) -> int:
     # Dagster marks parts of its own API as beta by warnings; a user of a verb can do nothing about them.
     warnings.filterwarnings("ignore", module="dagster")
     try:
-        verb = argv[1] if len(argv) > 1 else ""
-        if verb not in VERBS:
-            raise UsageError(f"unknown verb {verb!r}", do=f"Known: {', '.join(VERBS)}")
-        arguments = json.loads(argv[2]) if len(argv) > 2 else {}
-        settings = settings_module.find()
-        function = getattr(importlib.import_module(VERBS[verb]), verb)
-        return int(function(settings, arguments, emit_json_line))
+        return _run(argv)
     except WeaverForgeError as error:
         emit_json_line({
             "event": "error", "what": error.what, "where": error.where, "do": error.do, "exit_code": error.exit_code,
@@ -54,6 +48,15 @@ def main(argv: list[str]) -> int:
         })  # fmt: skip
         traceback.print_exc()
         return 70
+
+
+def _run(argv: list[str]) -> int:
+    verb = argv[1] if len(argv) > 1 else ""
+    if verb not in VERBS:
+        raise UsageError(f"unknown verb {verb!r}", do=f"Known: {', '.join(VERBS)}")
+    arguments = json.loads(argv[2]) if len(argv) > 2 else {}
+    function = getattr(importlib.import_module(VERBS[verb]), verb)
+    return int(function(settings_module.find(), arguments, emit_json_line))
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ def _scores(spec: DecisionSpec, kind: SubjectKind) -> dg.AssetsDefinition:
         group_name=f"score_{spec.name}",
         deps=[prediction_table(spec, kind).name],
         kinds={"sqlite"},
-        description=f"Outcomes of past predictions of {spec.name}, and what they are worth against {kind.baseline.name}.",
+        description=f"Outcomes of past predictions, and their scores against {kind.baseline.name}.",
     )
     def resolve(
         _context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]

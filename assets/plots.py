@@ -3,22 +3,19 @@
 Pages and reports for other people are made elsewhere; this is the Dagster UI's share.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
 
+from assets.report import BASELINE, MODEL, TRUTH, data_uri
 from models.learning import Judgement
 from weaver_forge import metrics
 from weaver_forge.contracts.decision import SubjectKind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-MODEL_COLOUR, BASELINE_COLOUR, TRUTH_COLOUR = "#0b6e99", "#b5651d", "#333333"
 
 
 def scores_table(scores: Sequence[metrics.Score]) -> dg.TableMetadataValue:
@@ -53,25 +50,16 @@ def judgement_plot(kind: SubjectKind, judgement: Judgement) -> dg.MarkdownMetada
     figure = _figure()
     axes = figure.subplots()
     if kind.predicts == "event":
-        _calibration(axes, judgement, "probability", "model", MODEL_COLOUR, "o-")
-        _calibration(axes, judgement, "baseline_probability", kind.baseline.name, BASELINE_COLOUR, "s--")
+        _calibration(axes, judgement, "probability", "model", MODEL, "o-")
+        _calibration(axes, judgement, "baseline_probability", kind.baseline.name, BASELINE, "s--")
         axes.set(xlabel="predicted probability", ylabel="observed share")
     else:
-        axes.scatter(
-            judgement.rows["outcome"], judgement.rows["value"], s=4, alpha=0.3, color=MODEL_COLOUR, label="model"
-        )
+        axes.scatter(judgement.rows["outcome"], judgement.rows["value"], s=4, alpha=0.3, color=MODEL, label="model")
         axes.set(xlabel="observed", ylabel="predicted")
     low, high = axes.get_xlim()
-    axes.plot([max(0, low), high], [max(0, low), high], color=TRUTH_COLOUR, linewidth=0.8, label="exact")
+    axes.plot([max(0, low), high], [max(0, low), high], color=TRUTH, linewidth=0.8, label="exact")
     axes.legend(frameon=False)
     return dg.MetadataValue.md(f"![judgement]({data_uri(figure)})")
-
-
-def data_uri(figure: "Figure") -> str:
-    """A figure as a PNG data URI."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90, bbox_inches="tight")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _figure() -> "Figure":

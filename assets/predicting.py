@@ -27,6 +27,11 @@ from weaver_forge.contracts.decision import (
 from weaver_forge.contracts.dtypes import shaped
 from weaver_forge.ledger import idempotency_key, uuid7
 
+_LEDGER_PROVENANCE = (
+    "predicted_at", "made_at", "origin", "baseline_name", "model_name", "model_version", "is_baseline",
+    "data_as_of", "feature_sha256", "resolve_by",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
@@ -102,8 +107,7 @@ def ledger_rows(spec: DecisionSpec, kind: SubjectKind, said: Predictions) -> lis
             "subject": subject,
             "unit": "|".join(_text(row[name]) for name in kind.decided_per),
             **{name: row[name] for name in numbers},
-            **{name: row[name] for name in ("predicted_at", "made_at", "origin", "baseline_name", "model_name",
-                                            "model_version", "is_baseline", "data_as_of", "feature_sha256", "resolve_by")},
+            **{name: row[name] for name in _LEDGER_PROVENANCE},
             "evidence": json.loads(row["evidence"] or "[]"),
             "candidates": candidates.get(tuple(row[name] for name in kind.subject_columns), []),
             "sources_missing": json.loads(row["sources_missing"]),
@@ -149,7 +153,7 @@ def _row_hashes(features: pl.DataFrame) -> list[str]:
 
 def _candidates_by_subject(
     kind: SubjectKind, candidates: pl.DataFrame | None
-) -> dict[tuple[Any, ...], Sequence[Mapping[str, Any]]]:
+) -> Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]:
     if candidates is None:
         return {}
     found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}

@@ -87,9 +87,7 @@ def learn(
     )
 
 
-def mature_labels(
-    kind: SubjectKind, tables: Tables, features: pl.DataFrame, *, as_of: datetime
-) -> pl.DataFrame:
+def mature_labels(kind: SubjectKind, tables: Tables, features: pl.DataFrame, *, as_of: datetime) -> pl.DataFrame:
     """Labels of the subjects that are mature at ``as_of`` and no longer one-sided, in the order of ``features``."""
     two_sided = features.filter(pl.col("predicted_at") <= as_of - kind.one_sided_for)
     labels = kind.labels(tables, two_sided.select(kind.subject_columns), as_of)
@@ -165,15 +163,20 @@ def no_labels(kind: SubjectKind, features: pl.DataFrame) -> pl.DataFrame:
     """An empty label frame with the right columns, for fitting a stated prior."""
     types: Mapping[str, Any] = {"VARCHAR": pl.String, "TIMESTAMP": pl.Datetime("us"), "DOUBLE": pl.Float64}
     schema = {column.name: types[column.type] for column in LABEL_COLUMNS}
-    return features.head(0).select(kind.subject_columns).with_columns(
-        pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items()
+    return (
+        features.head(0)
+        .select(kind.subject_columns)
+        .with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items())
     )
 
 
 def _promotion(kind: SubjectKind, scores: tuple[metrics.Score, ...]) -> tuple[bool, str]:
     first = scores[0]
     if first.gain_low is None or first.gain is None:
-        return False, f"{first.metric} is not estimable from {first.n} judged units, so {kind.baseline.name} is published"
+        return (
+            False,
+            f"{first.metric} is not estimable from {first.n} judged units, so {kind.baseline.name} is published",
+        )
     interval = f"{first.gain:+.4g} [{first.gain_low:+.4g}, {first.gain_high:+.4g}] over {first.n}"
     if first.gain_low > 0:
         return True, f"{kind.model.name} beats {kind.baseline.name} on {first.metric}: {interval}"

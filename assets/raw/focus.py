@@ -11,8 +11,7 @@ from weaver_forge.sources.files import read_frames
 
 
 def _decode(request: Request, _deployment: Deployment) -> Iterator[Batch]:
-    for frame in read_frames(request.path):
-        yield focus.decode(frame.name, frame.data, received_at=request.received_at)
+    yield focus.decode(read_frames(request.path), received_at=request.received_at)
 
 
 SOURCE = RawSource(name="focus", tables=(RAW_FOCUS_CHARGES,), decode=_decode)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -82,7 +83,7 @@ def raw_assets(source: RawSource) -> dg.AssetsDefinition:
     )
     def build(
         context: dg.AssetExecutionContext, config: Inputs, deployment: dg.ResourceParam[Deployment]
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         deployment.step(op)
         said = take_in(source, config, deployment)
         for problem in deployment.problems:

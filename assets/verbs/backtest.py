@@ -41,7 +41,7 @@ def _backtest_kind(deployment: Deployment, spec: DecisionSpec, kind: SubjectKind
     if judgement.scores:
         emit({
             "event": "table",
-            "title": f"{judgement.n_tested} judged after {judgement.trained_until}, learnt from {judgement.n_trained} before",
+            "title": f"{judgement.n_tested} judged from {judgement.trained_until}, {judgement.n_trained} learnt before",
             "columns": ["metric", kind.model.name, "interval", kind.baseline.name, "gain", "n"],
             "rows": [
                 [s.metric, s.value, [s.low, s.high], s.baseline_value, s.gain, s.n] for s in judgement.scores

@@ -66,7 +66,11 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
 
 
 def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
-    """Predict one unit: ``{"decision", "entity"?, "subject": {column: value}, "repository"?: path, "snapshot"?: path}``."""
+    """Predict one unit: ``decision`` and ``subject`` (column -> value).
+
+    Optional: ``entity``, ``repository`` (the path of a clone that has a revision which was never ingested) and
+    ``snapshot`` (the folder to read).
+    """
     spec = load_spec(settings, str(arguments["decision"]))
     subject = {str(key): str(value) for key, value in dict(arguments["subject"]).items()}
     kind = kind_for(spec, arguments.get("entity"), subject)
