@@ -68,6 +68,8 @@ class Snapshot:
             raise SourceError(
                 f"not a readable snapshot: {str(error).splitlines()[0]}", where=str(path), do=_PUBLISH
             ) from error
+        names = (row["table_name"] for row in self._fetched("select table_name from duckdb_tables()"))
+        self._tables = sorted(name for name in names if name != "meta")
         if int(self.meta.get("format") or 0) > FORMAT:
             self.close()
             raise SourceError(
@@ -98,8 +100,7 @@ class Snapshot:
 
     def tables(self) -> list[str]:
         """Names of the tables in it, sorted; ``meta`` is not one of them."""
-        names = (name for (name,) in self._con.execute("select table_name from duckdb_tables()").fetchall())
-        return sorted(name for name in names if name != "meta")
+        return list(self._tables)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a query, column name -> value; instants are naive UTC.
@@ -138,7 +139,7 @@ class Snapshot:
             UsageError: If decision, entity or column are unknown, or several revisions begin so.
         """
         table, key, wanted = self._subject(decision, entity, match)
-        if table not in self.tables():
+        if table not in self._tables:
             return []
         return self.rows(f"{_newest(table, key, wanted)} order by {_listed(key)}", list(wanted.values()))
 
@@ -150,7 +151,7 @@ class Snapshot:
         """
         table, key, wanted = self._subject(decision, entity, match)
         ranked = f"{table}_candidates"
-        if not {table, ranked} <= set(self.tables()):
+        if not {table, ranked} <= set(self._tables):
             return []
         # Of the newest prediction only: an older one's causes would explain what nobody says any more.
         subject = _listed([*key, "predicted_at"])
@@ -198,7 +199,7 @@ class Snapshot:
     def _whole_revision(self, table: str, match: Mapping[str, str]) -> dict[str, str]:
         """The match with the one commit id that begins like the given one; a whole id is taken as it is."""
         prefix = match.get("revision")
-        if prefix is None or table not in self.tables() or re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", prefix):
+        if prefix is None or table not in self._tables or re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", prefix):
             return dict(match)
         rest = {name: value for name, value in match.items() if name != "revision"}
         conditions = "".join(f" and {_quoted(name)} = ?" for name in rest)

@@ -10,21 +10,16 @@ import duckdb
 
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
+from weaver_forge.warehouse.marts import span_view_sql
 from weaver_forge.warehouse.naming import quoted, quoted_list
 
 
 def refresh_span_views(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     """Make ``raw_otlp__spans`` and ``core_trace__spans`` show exactly these files; typed and empty without any."""
     raw = _raw_sql(files) if files else _empty_sql(RAW_OTLP_SPANS)
-    core = _core_sql(files) if files else _empty_sql(CORE_TRACE_SPANS)
+    core = span_view_sql(files) if files else _empty_sql(CORE_TRACE_SPANS)
     for table, sql in ((RAW_OTLP_SPANS, raw), (CORE_TRACE_SPANS, core)):
         con.execute(f"create or replace view {quoted(table.name)} as {sql}")
-
-
-def _core_sql(files: Sequence[Path]) -> str:
-    from weaver_forge.warehouse.marts import span_view_sql
-
-    return span_view_sql(files)
 
 
 def _raw_sql(files: Sequence[Path]) -> str:
