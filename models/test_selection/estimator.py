@@ -18,21 +18,22 @@ Objective = Literal["time", "failures"]
 Floats = logistic.Floats
 
 KEY = ("repo_id", "revision", "test_id", "predicted_at")
-PENALTY = 20.0
+PENALTY = 300.0
+"""Histories change their regime: weaker priors lose to last-failed-first on projects with long red phases."""
 RATE_FLOOR = 0.002
 """Averages this near to 0 or 1 say no more than this: log-odds of about 6."""
 
 _RATES = (*ALPHAS, "repo_failure_rate", "last_run_failed_ratio", "group_failure_rate", "author_failure_rate")
 _COUNTS = (
-    "n_runs", "n_failures", "n_flaky", "runs_since_failure", "runs_absent", "age_days", "days_since_run",
+    "n_failures", "n_flaky", "runs_since_failure", "runs_absent",
     "expected_duration_ms", "n_files", "n_lines", "n_failed_with_file", "n_failed_with_folder",
 )  # fmt: skip
 _PLAIN = ("n_failures_last_10", "transition_ratio", "is_new", "path_similarity", "touches_test", "touches_namesake")
 COLUMNS = (*_RATES, *_COUNTS, *_PLAIN, "never_failed")
 
 PRIOR = {
-    "ewma_05": 0.1, "ewma_10": 0.2, "ewma_20": 0.2, "ewma_40": 0.1, "ewma_80": 0.05,
-    "path_similarity": 1.0, "touches_test": 1.0, "touches_namesake": 1.0,
+    "ewma_02": 0.15, "ewma_05": 0.15, "ewma_10": 0.2, "ewma_20": 0.2, "ewma_40": 0.15, "ewma_80": 0.1,
+    "runs_since_failure": -0.2, "path_similarity": 1.0, "touches_test": 1.0, "touches_namesake": 1.0,
     "n_failed_with_file": 0.3, "n_failed_with_folder": 0.1, "group_failure_rate": 0.05,
 }  # fmt: skip
 """Coefficients that hold before any data: recent failures come back, and changes break tests that are near."""

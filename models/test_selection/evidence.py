@@ -17,8 +17,8 @@ LEAST = 0.02
 
 _NONE = pl.lit(None, pl.String)
 
-_HISTORY = (*ALPHAS, "n_runs", "n_failures", "n_failures_last_10", "runs_since_failure", "never_failed", "is_new",
-            "transition_ratio", "age_days")  # fmt: skip
+_HISTORY = (*ALPHAS, "n_failures", "n_failures_last_10", "runs_since_failure", "never_failed", "is_new",
+            "transition_ratio")  # fmt: skip
 
 
 def _count(name: str) -> pl.Expr:
@@ -69,7 +69,7 @@ def _facts() -> tuple[tuple[tuple[str, ...], pl.Expr, pl.Expr], ...]:
         (("n_files", "n_lines"), size, _NONE),
         (("author_failure_rate",), pl.lit("share of the author's revisions that failed before"), _NONE),
         (("expected_duration_ms",), pl.format("takes about {} ms", _count("expected_duration_ms")), _NONE),
-        (("runs_absent", "days_since_run"), absent, _NONE),
+        (("runs_absent",), absent, _NONE),
     )  # fmt: skip
 
 
