@@ -22,12 +22,17 @@ from weaver_forge.warehouse import Warehouse
 
 
 def open_deployment(settings: Settings, emit: Emit = emit_nothing) -> Deployment:
-    """The deployment with its specs loaded and its warehouse brought to today's schema."""
+    """Load the specs and bring the warehouse to today's schema; takes its write lock for a moment."""
+    deployment = load_deployment(settings, emit)
+    tables = [*ALL, *(table for spec in deployment.specs for table in decision_tables(spec))]
+    deployment.warehouse.migrate(tables)
+    return deployment
+
+
+def load_deployment(settings: Settings, emit: Emit = emit_nothing) -> Deployment:
+    """Load the specs and touch no file: a code location is loaded while runs of other processes write."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    specs = load_specs(settings)
-    warehouse = Warehouse(settings.warehouse, settings.lake)
-    warehouse.migrate([*ALL, *(table for spec in specs for table in decision_tables(spec))])
-    return Deployment(settings, specs, warehouse, emit)
+    return Deployment(settings, load_specs(settings), Warehouse(settings.warehouse, settings.lake), emit)
 
 
 def build_defs(deployment: Deployment) -> dg.Definitions:
@@ -56,4 +61,6 @@ def build_defs(deployment: Deployment) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """The deployment that this process stands in."""
-    return build_defs(open_deployment(settings_module.find()))
+    settings = settings_module.find()
+    is_new = not settings.warehouse.is_file()
+    return build_defs(open_deployment(settings) if is_new else load_deployment(settings))

@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 import dagster as dg
 import polars as pl
-from weaver_forge.links.cost import core_cost
-from weaver_forge.links.operations import core_deployments, core_incidents
 
 from assets.resources import Deployment
 from assets.tables import Metadata, table_assets
@@ -17,6 +15,8 @@ from weaver_forge.contracts.tables.operations import (
     RAW_DEPLOYMENTS_EVENTS,
     RAW_INCIDENTS_EVENTS,
 )
+from weaver_forge.links.cost import core_cost
+from weaver_forge.links.operations import core_deployments, core_incidents
 
 
 def _rebuilt(raw: Table, core: Table, make: Callable[[pl.DataFrame], pl.DataFrame]) -> dg.AssetsDefinition:

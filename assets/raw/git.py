@@ -4,12 +4,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from weaver_forge.sources.git import Repository, read_repository
-
 from assets.raw.intake import RawSource, Request
 from assets.resources import Deployment
 from weaver_forge.contracts.batch import Batch
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
+from weaver_forge.sources.git import Repository, read_repository
 
 BLAME_DAYS = 730
 """Fixes older than this are not blamed on a first read: a blame costs one git call a file and fix."""

@@ -22,7 +22,6 @@ from weaver_forge.contracts.batch import Batch, Rejected
 from weaver_forge.contracts.dtypes import from_rows
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS, RAW_INGEST_REJECTED
-from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
 from weaver_forge.errors import MissingInput, SourceError
 from weaver_forge.sources.files import expand
 from weaver_forge.sources.patterns import expand_named
@@ -196,20 +195,18 @@ class _Intake:
             warehouse.append(RAW_INGEST_INPUTS, from_rows(RAW_INGEST_INPUTS, self._inputs))
 
     def _keep(self, name: str, frame: pl.DataFrame) -> None:
-        """Hold rows until enough are there. What replaces earlier rows is written at once, in input order."""
+        """Hold rows until enough are there; a restated set (a billing period) replaces the old one at once."""
         table = self._tables[name]
-        if not table.replace_by:
+        if table.replace_by in {(), table.key}:
             self._rows.setdefault(name, []).append(frame)
-        elif frame.height:
-            newest = frame.unique(table.key, keep="last", maintain_order=True)
-            self.new[name] += self._deployment.warehouse.replace(table, newest)
+        else:
+            self.new[name] += self._deployment.warehouse.replace(table, frame)
 
     def _write_rows(self) -> None:
         warehouse = self._deployment.warehouse
         for name, frames in self._rows.items():
-            rows = pl.concat(frames)
-            is_lake = self._tables[name] is RAW_OTLP_SPANS
-            self.new[name] += warehouse.spans.append(rows) if is_lake else warehouse.append(self._tables[name], rows)
+            table, rows = self._tables[name], pl.concat(frames)
+            self.new[name] += warehouse.replace(table, rows) if table.replace_by else warehouse.append(table, rows)
         self._rows.clear()
 
     def summary(self) -> dict[str, int | str]:

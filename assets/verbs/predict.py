@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 import polars as pl
-from weaver_forge.sources.git import Repository, read_revision
 
 from assets.predicting import Provenance, data_as_of, ledger_rows
 from assets.predicting import predict as predict_subjects
@@ -27,6 +26,7 @@ from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.ledger import Ledger
 from weaver_forge.settings import Settings
 from weaver_forge.snapshot import Snapshot, open_snapshot
+from weaver_forge.sources.git import Repository, read_revision
 
 
 class SnapshotTables(Mapping[str, pl.DataFrame]):

@@ -71,6 +71,8 @@ RAW_GITHUB_ACTIONS_RUNS = Table(
         Column("updated_at", "TIMESTAMP", "UTC; the end of a completed run."),
     ),
     key=("repo_id", "run_id", "run_attempt"),
+    # A run exported while it was in progress is exported again when it has completed.
+    replace_by=("repo_id", "run_id", "run_attempt"),
 )
 
 RAW_GITHUB_ACTIONS_JOBS = Table(
@@ -98,6 +100,7 @@ RAW_GITHUB_ACTIONS_JOBS = Table(
         Column("labels", "VARCHAR", "Runner labels joined by a comma."),
     ),
     key=("repo_id", "job_id"),
+    replace_by=("repo_id", "job_id"),
 )
 
 CORE_CI_RUNS = Table(
