@@ -17,8 +17,8 @@ Floats = NDArray[np.float64]
 MAX_STEPS = 40
 TOLERANCE = 1e-8
 CALIBRATION_FOLDS = 4
-RANGE = (0.002, 0.998)
-"""Values outside of these quantiles of training count as these."""
+TAIL = 0.002
+"""Values beyond this share of training at either end count as its edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,14 @@ class Linear:
 
 
 def fit(
-    x: Floats, y: Floats, *, prior: Floats, base_rate: float, penalty: float, weight: Floats | None = None
+    x: Floats,
+    y: Floats,
+    *,
+    prior: Floats,
+    base_rate: float,
+    penalty: float,
+    weight: Floats | None = None,
+    tail: float = TAIL,
 ) -> Linear:
     """Fit towards prior coefficients, rows in time order, and calibrate on later blocks than the fit has seen.
 
@@ -95,10 +102,11 @@ def fit(
         base_rate: Event rate that holds without data, strictly between 0 and 1.
         penalty: Strength of the prior: as much as this many examples of average information, per column.
         weight: Weight of each row, shape (n,); 1 when None.
+        tail: Share of training at either end of a column that counts as its edge.
     """
     w = np.ones(y.size) if weight is None else weight
-    fitted = _fit(x, y, w, prior, base_rate, penalty)
-    slope, shift = _calibration(x, y, w, prior, base_rate, penalty)
+    fitted = _fit(x, y, w, prior, base_rate, penalty, tail)
+    slope, shift = _calibration(x, y, w, prior, base_rate, penalty, tail)
     return replace(fitted, slope=slope, shift=shift)
 
 
@@ -119,10 +127,10 @@ def logit(p: float) -> float:
     return float(np.log(p / (1 - p)))
 
 
-def _fit(x: Floats, y: Floats, w: Floats, prior: Floats, base_rate: float, penalty: float) -> Linear:
+def _fit(x: Floats, y: Floats, w: Floats, prior: Floats, base_rate: float, penalty: float, tail: float) -> Linear:
     known = np.isfinite(x)
     counts = np.maximum(known.sum(axis=0), 1)
-    low, high = _range(x)
+    low, high = _range(x, tail)
     x = np.clip(x, low, high)
     center = np.where(known, x, 0.0).sum(axis=0) / counts
     deviation = np.where(known, x - center, 0.0)
@@ -134,13 +142,13 @@ def _fit(x: Floats, y: Floats, w: Floats, prior: Floats, base_rate: float, penal
     return Linear(center, scale, low, high, coefficient, intercept)
 
 
-def _range(x: Floats) -> tuple[Floats, Floats]:
+def _range(x: Floats, tail: float) -> tuple[Floats, Floats]:
     """The values between which nearly all of each column lies; (0, 0) for a column without any."""
     low, high = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for i, column in enumerate(x.T):
         values = column[np.isfinite(column)]
         if values.size:
-            low[i], high[i] = np.quantile(values, RANGE)
+            low[i], high[i] = np.quantile(values, (tail, 1 - tail))
             if low[i] == high[i]:
                 # A rare mark (one in a thousand) must not be cut off.
                 low[i], high[i] = values.min(), values.max()
@@ -181,7 +189,7 @@ def _loss(design: Floats, y: Floats, w: Floats, beta: Floats, ridge: Floats, tar
 
 
 def _calibration(
-    x: Floats, y: Floats, w: Floats, prior: Floats, base_rate: float, penalty: float
+    x: Floats, y: Floats, w: Floats, prior: Floats, base_rate: float, penalty: float, tail: float
 ) -> tuple[float, float]:
     """Slope and shift of the log-odds on blocks that follow what each fit has seen; (1, 0) on little data."""
     edges = [int(edge) for edge in np.linspace(0, y.size, CALIBRATION_FOLDS + 2)][1:]
@@ -189,7 +197,7 @@ def _calibration(
         return 1.0, 0.0
     parts = []
     for start, end in pairwise(edges):
-        model = _fit(x[:start], y[:start], w[:start], prior, base_rate, penalty)
+        model = _fit(x[:start], y[:start], w[:start], prior, base_rate, penalty, tail)
         parts.append(model.contributions(x[start:end]).sum(axis=1) + model.intercept)
     z, later = np.concatenate(parts), slice(edges[0], None)
     return stretch(z, y[later], w[later])

@@ -24,6 +24,8 @@ HALF_LIFE_DAYS = 274.0
 LEAST_FOR_TREES = 300
 LEAST_EVENTS_FOR_TREES = 40
 PENALTY = 10.0
+TAIL = 0.01
+"""Sizes and counts have long tails: the outermost hundredth counts as its edge."""
 STAKE = 0.5
 """Share of the trees in the averaged log-odds; the rest is the logistic regression's."""
 
@@ -84,7 +86,7 @@ DEPLOYMENTS = Design(
     key=("service_key", "environment", "version", "predicted_at"),
     logs=(
         "n_changes", "lines_added", "lines_deleted", "largest_change_lines", "mean_change_lines", "n_fixes",
-        "n_authors", "least_author_changes", "hours_since_deployment", "n_deployments", "n_incidents_last_7_days",
+        "n_authors", "least_author_changes", "hours_since_deployment", "n_incidents_last_7_days",
     ),
     plain=("bad_deployment_ratio", "off_hours"),
     prior={"lines_added": 0.2, "largest_change_lines": 0.1, "bad_deployment_ratio": 3.0},
@@ -209,7 +211,7 @@ def with_ratios(features: pl.DataFrame) -> pl.DataFrame:
 def _linear(design: Design, x: Floats, y: Floats, weight: Floats) -> logistic.Linear:
     prior = np.array([design.prior.get(name, 0.0) for name in design.columns])
     if 0 < y.sum() < y.size:
-        return logistic.fit(x, y, prior=prior, base_rate=design.base_rate, penalty=PENALTY, weight=weight)
+        return logistic.fit(x, y, prior=prior, base_rate=design.base_rate, penalty=PENALTY, weight=weight, tail=TAIL)
     rate = (y.sum() + 20 * design.base_rate) / (y.size + 20)
     known = np.isfinite(x)
     center = np.where(known, x, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

@@ -41,7 +41,7 @@ _FACTS: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = (
     (("largest_change_lines", "mean_change_lines"), "its largest change has {} lines", ("largest_change_lines",)),
     (("least_author_changes",), "its least experienced author made {} changes before", ("least_author_changes",)),
     (("hours_since_deployment",), "{} hours since the previous deployment", ("hours_since_deployment",)),
-    (("bad_deployment_ratio", "n_deployments"), "{} deployments of this service before", ("n_deployments",)),
+    (("bad_deployment_ratio",), "how many of its {} deployments before were rolled back", ("n_deployments",)),
     (("n_incidents_last_7_days",), "{} incidents of the service in the week before", ("n_incidents_last_7_days",)),
 )
 
