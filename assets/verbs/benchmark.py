@@ -1,0 +1,121 @@
+"""benchmark: a decision's own fit and predict on public data, beside its naive baselines.
+
+Files are recognised by their format, never by a data set's name. There is no second implementation of a
+model for measuring: a benchmark is a reader of a format and a protocol.
+"""
+
+import importlib
+import json
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assets.decisions import SEED
+from assets.registry import load_spec
+from assets.resources import Emit
+from weaver_forge import benchmarks
+from weaver_forge.benchmarks import BenchmarkData
+from weaver_forge.errors import MissingInput, UsageError
+from weaver_forge.settings import Settings
+
+FORMATS = ("test_history", "jit", "series", "nab")
+"""Modules of weaver_forge.benchmarks, a family of formats each."""
+
+LARGEST_BYTES = 512 * 1024 * 1024
+"""A larger single file is no benchmark set of these formats; reading it whole would only fill memory."""
+
+
+def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
+    """Measure ``{"decision": name, "data": folder}``."""
+    spec = load_spec(settings, str(arguments["decision"]))
+    folder = Path(str(arguments["data"]))
+    try:
+        module = importlib.import_module(f"{settings.decisions[spec.name]}.evaluation")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{spec.name} has no benchmark", do="Its package needs an evaluation module") from error
+    began, cpu = time.perf_counter(), time.process_time()
+    sets = [data for data in read_sets(folder) if data.decision == spec.name]
+    if not sets:
+        raise MissingInput(
+            f"no file here has a format that measures {spec.name}", where=str(folder), do="See docs/benchmarks.md"
+        )
+    rows: list[dict[str, Any]] = []
+    for number, data in enumerate(sets):
+        emit({"event": "progress", "step": data.set, "done": number, "total": len(sets)})
+        rows += module.benchmark(data, np.random.default_rng(SEED))
+        for note in data.notes:
+            emit({"event": "line", "text": f"{data.set}: {note}", "style": "dim"})
+    rows += list(_means(rows))
+    emit({
+        "event": "table",
+        "title": f"{spec.name} on {folder}",
+        "columns": ["set", "protocol", "metric", "value", "interval", "n", "baselines", "published"],
+        "rows": [
+            [
+                row["set"], row["protocol"], row["metric"], row["value"], [row.get("low"), row.get("high")], row["n"],
+                json.dumps({name: _short(value) for name, value in row["baselines"].items()}),
+                json.dumps(row.get("published", {})),
+            ]
+            for row in rows
+        ],
+    })  # fmt: skip
+    emit({
+        "event": "result",
+        "data": {
+            "decision": spec.name,
+            "seconds": round(time.perf_counter() - began, 2),
+            "cpu_seconds": round(time.process_time() - cpu, 2),
+            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "rows": rows,
+        },
+    })  # fmt: skip
+    return 0
+
+
+def read_sets(folder: Path) -> list[BenchmarkData]:
+    """Every data set below a folder that some reader recognises.
+
+    Raises:
+        MissingInput: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise MissingInput("no such folder", where=str(folder), do="Name the folder that holds the data")
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.stat().st_size <= LARGEST_BYTES
+    }
+    found: list[BenchmarkData] = []
+    for name in FORMATS:
+        found += importlib.import_module(f"{benchmarks.__name__}.{name}").read(files)
+    return found
+
+
+def _means(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One row a protocol and metric: the mean over sets, each counted once."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["value"] is not None:
+            groups.setdefault((row["protocol"], row["metric"]), []).append(row)
+    for (protocol, metric), members in groups.items():
+        if len(members) < 2:
+            continue
+        names = set.intersection(*(set(member["baselines"]) for member in members))
+        yield {
+            "set": "*", "protocol": protocol, "metric": metric, "n": len(members), "low": None, "high": None,
+            "value": float(np.mean([member["value"] for member in members])),
+            "baselines": {
+                name: float(np.mean([m["baselines"][name] for m in members]))
+                for name in sorted(names)
+                if all(m["baselines"][name] is not None for m in members)
+            },
+            "published": {},
+        }  # fmt: skip
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
