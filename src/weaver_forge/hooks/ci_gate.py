@@ -123,10 +123,9 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
     found = _published(request, kind, around)
     if not found.rows and not found.contradiction:
         found = _on_demand(request, kind, around, found.reason)
-    values = {**request.match, **_identity(kind, found.rows)}
-    values.setdefault("repo_id", request.repo_id)
+    values = {"repo_id": request.repo_id, **request.match, **_identity(kind, found.rows)}
     subject = {k: str(v) for k, v in values.items() if v and (k in request.match or k in kind.get("decided_per", ()))}
-    unit = unit_of(kind, values) if kind else "|".join(str(value) for value in values.values())
+    unit = unit_of(kind, values) if kind else "|".join(str(value) for value in values.values() if value)
     record = open_record(around.ledger, decision=request.decision, unit=unit, hook=request.hook, now=around.now)
     with record.session():
         ruling = evaluate(

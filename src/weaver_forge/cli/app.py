@@ -1,0 +1,114 @@
+"""Which commands there are. A command's module is loaded when it runs, never before."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from weaver_forge import __version__
+from weaver_forge.errors import UsageError, WeaverForgeError
+
+COMMANDS: tuple[tuple[str, str, str, str], ...] = (
+    # group, command, where it is, what it does
+    ("Start", "demo", "weaver_forge.cli.start:demo", "Simulate an organisation as files and run the whole loop on it."),
+    ("Start", "init", "weaver_forge.cli.start:init", "Make a working deployment directory."),
+    (
+        "Start",
+        "doctor",
+        "weaver_forge.cli.doctor:doctor",
+        "What is there, what is missing, what that disables, and the next command.",
+    ),
+    (
+        "The loop",
+        "ingest",
+        "weaver_forge.cli.loop:ingest",
+        "Take in sources: git history, test reports, CI runs, traces, costs, deployments, incidents.",
+    ),
+    ("The loop", "run", "weaver_forge.cli.loop:run", "The whole loop: take in, learn, predict, publish, score."),
+    (
+        "The loop",
+        "train",
+        "weaver_forge.cli.loop:train",
+        "Learn from what has been taken in, predict, publish and score.",
+    ),
+    ("The loop", "dev", "weaver_forge.cli.loop:dev", "The Dagster UI on this deployment."),
+    ("Hooks", "gate", "weaver_forge.cli.gate:gate", "The verdict on a change or deployment, as text and exit code."),
+    (
+        "Hooks",
+        "rank-tests",
+        "weaver_forge.cli.rank:rank_tests",
+        "Order a revision's tests; with a budget, say what to run now and what later.",
+    ),
+    ("Hooks", "approve", "weaver_forge.cli.approve:approve", "Record a person's yes to a decision."),
+    (
+        "Questions",
+        "predict",
+        "weaver_forge.cli.predict:predict",
+        "Compute a prediction now and write it to the ledger.",
+    ),
+    ("Questions", "why", "weaver_forge.cli.why:why", "Why a decision came out as it did: facts first, score last."),
+    (
+        "Questions",
+        "backtest",
+        "weaver_forge.cli.loop:backtest",
+        "Judge decisions on the history that is on disk, point in time.",
+    ),
+    ("Questions", "benchmark", "weaver_forge.cli.loop:benchmark", "Measure a model or a reader on public data."),
+)
+SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
+    "ledger": (
+        "The record of predictions, decisions and outcomes.",
+        (
+            ("tail", "weaver_forge.cli.ledger:tail", "The newest rows of a kind."),
+            ("show", "weaver_forge.cli.ledger:show", "A decision or prediction with everything that hangs on it."),
+            ("score", "weaver_forge.cli.ledger:score", "How predictions turned out, against the baseline."),
+            ("verify", "weaver_forge.cli.ledger:verify", "Check the hash chain."),
+        ),
+    ),
+    "models": (
+        "What has been learned.",
+        (
+            (
+                "list",
+                "weaver_forge.cli.loop:models_list",
+                "Every model, its version, and why it or the baseline speaks.",
+            ),
+        ),
+    ),
+}
+
+
+def build() -> App:
+    """The whole application; commands are import paths until one is called."""
+    app = App(
+        name="weaver-forge",
+        help="Predicts what a software delivery system is about to do, and scores itself on what then happened.",
+        version=__version__,
+        help_format="plaintext",
+    )
+    for group, name, target, summary in COMMANDS:
+        # --version is a deployment's version in `gate`, so only the root answers it.
+        app.command(target, name=name, group=group, help=summary, version_flags=())
+    for group, (about, commands) in SUBCOMMANDS.items():
+        inner = App(name=group, help=about, version_flags=(), group="Records")
+        for name, target, summary in commands:
+            inner.command(target, name=name, help=summary, version_flags=())
+        app.command(inner)
+    return app
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command; returns its exit code, 2 for what cannot be parsed.
+
+    Raises:
+        WeaverForgeError: What stopped the command; the console entry maps it to its exit code.
+    """
+    try:
+        result = build()(list(argv), exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        if isinstance(error.__cause__, WeaverForgeError):
+            raise error.__cause__ from error
+        message = " ".join(str(error).split()).rstrip(".")
+        raise UsageError(message, do="See `weaver-forge --help`, or `--help` after the command") from error
+    sys.stdout.flush()
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0

@@ -1,0 +1,57 @@
+"""``approve``: a person's yes to one decision unit at one hook, for as long as policy lets it hold."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from weaver_forge.cli import text
+from weaver_forge.cli.place import deployment
+from weaver_forge.errors import UsageError
+from weaver_forge.hooks.facts import instant, plain
+from weaver_forge.ledger import Ledger
+from weaver_forge.ledger.queries import show
+from weaver_forge.policy import Policy, parse
+
+
+def approve(
+    decision_id: str, /, *, actor: str, reason: str, json: Annotated[bool, Parameter(negative="")] = False
+) -> int:
+    """Record a person's yes: the next run of that hook for that subject exits 0, and the verdict stays as it is.
+
+    Args:
+        decision_id: The decision's id, or a unique beginning of it.
+        actor: Who says yes.
+        reason: Why, in words; it stands in the ledger.
+        json: Print the record as JSON.
+    """
+    if not actor.strip() or not reason.strip():
+        raise UsageError("an approval needs a person and a reason", where="approve", do="Give --actor and --reason")
+    at = deployment()
+    now = at.now()
+    policy_text = at.policy.read_text(encoding="utf-8") if at.policy.is_file() else ""
+    policy = parse(policy_text, str(at.policy)) if policy_text else Policy(version=1)
+    with Ledger.open(at.ledger_url, create=False) as ledger:
+        found = show(ledger, decision_id)
+        if found["kind"] != "decision":
+            raise UsageError(f"{found['id']} is a prediction", where="approve", do="Give the id of a decision")
+        decision = found["decisions"][0]
+        rule, _ = policy.for_decision(decision["decision"])
+        row = {
+            "decision_id": found["id"],
+            "decision": decision["decision"],
+            "unit": decision["unit"],
+            "hook": decision["hook"],
+            "actor": actor,
+            "reason": reason,
+            "approved_at": now,
+            "expires_at": now + timedelta(hours=rule.approval_hours),
+        }
+        ledger.append("approvals", [row], now=now)
+    if json:
+        text.as_json(plain(row))
+    else:
+        about = f"{decision['decision']} for {decision['unit'].replace('|', ' ')} at {decision['hook']}"
+        text.out(f"Approved by {actor} until {instant(row['expires_at'])}: {about}")
+        text.out(f"The verdict stays {decision['verdict']}; the next run of this hook exits 0.")
+    return 0

@@ -1,0 +1,146 @@
+"""The commands that the pipeline carries out: each starts a verb in the deployment and relays what it says."""
+
+import subprocess
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from weaver_forge.cli import text
+from weaver_forge.cli.pipeline import relay
+from weaver_forge.cli.place import deployment
+from weaver_forge.errors import ConfigurationError, UsageError
+from weaver_forge.settings import environment_with
+
+Json = Annotated[bool, Parameter(negative="")]
+Paths = Annotated[tuple[str, ...], Parameter(negative="")]
+
+
+def ingest(
+    *,
+    git: Paths = (),
+    junit: Paths = (),
+    otlp: Paths = (),
+    focus: Paths = (),
+    runs: Paths = (),
+    deployments: Paths = (),
+    incidents: Paths = (),
+    revision: str | None = None,
+    run: str | None = None,
+    repo: str | None = None,
+    json: Json = False,
+) -> int:
+    """Take in sources; without any, those that weaver-forge.toml names, and the inbox.
+
+    Args:
+        git: Path of a repository; repeatable, as all of these.
+        junit: JUnit XML reports: a file, a folder, or a pattern in quotes.
+        otlp: OTLP traces as files.
+        focus: FOCUS cost exports.
+        runs: Saved GitHub Actions runs and jobs.
+        deployments: Deployment records.
+        incidents: Incident records.
+        revision: The revision that the reports are of.
+        run: The CI run that the reports are of.
+        repo: The repository that the reports are of, as host/owner/name.
+        json: Print only the result, as JSON.
+    """
+    given = {
+        "git": git,
+        "junit": junit,
+        "otlp": otlp,
+        "focus": focus,
+        "github_actions": runs,
+        "deployments": deployments,
+        "incidents": incidents,
+    }
+    arguments: dict[str, dict[str, Any]] = {
+        source: {"paths": [str(_absolute(path)) for path in paths]} for source, paths in given.items() if paths
+    }
+    said = {"revision": revision, "run_id": run, "repo_id": repo}
+    said = {name: value for name, value in said.items() if value}
+    if said and "junit" not in arguments:
+        raise UsageError("--revision, --run and --repo say what test reports are of", do="Give --junit as well")
+    if said:
+        arguments["junit"] |= said
+    return relay(deployment(), "ingest", arguments, as_json=json)
+
+
+def run(*, json: Json = False) -> int:
+    """Run the whole loop: take in standing sources and inbox, learn, predict, publish, score.
+
+    Args:
+        json: Print only the result, as JSON.
+    """
+    return relay(deployment(), "run", {}, as_json=json)
+
+
+def train(*, json: Json = False) -> int:
+    """Learn from what has been taken in; a model is published only if it beats its named baseline.
+
+    Args:
+        json: Print only the result, as JSON.
+    """
+    return relay(deployment(), "train", {}, as_json=json)
+
+
+def backtest(decision: str = "", /, *, json: Json = False) -> int:
+    """Judge a decision on the history that is on disk, point in time; writes nothing.
+
+    Args:
+        decision: Which; all where none is named.
+        json: Print only the result, as JSON.
+    """
+    return relay(deployment(), "backtest", {"decision": decision} if decision else {}, as_json=json)
+
+
+def benchmark(name: str = "", /, *, data: Path | None = None, json: Json = False) -> int:
+    """Measure on public data.
+
+    Args:
+        name: Which benchmark; the names are listed where none is given.
+        data: Folder of the data.
+        json: Print only the result, as JSON.
+    """
+    arguments = {"name": name, **({"data": str(data.resolve())} if data else {})}
+    return relay(deployment(), "benchmark", arguments, as_json=json)
+
+
+def models_list(*, json: Json = False) -> int:
+    """List every model with its version, and why it or the baseline speaks.
+
+    Args:
+        json: Print only the result, as JSON.
+    """
+    return relay(deployment(), "models", {}, as_json=json)
+
+
+def dev(*, port: int = 3000, host: str = "127.0.0.1") -> int:
+    """Start the Dagster UI on this deployment; it stays on this machine unless another host is given.
+
+    Args:
+        port: Where it listens.
+        host: The address it listens on.
+    """
+    at = deployment()
+    home = at.dagster_home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    text.note(f"Dagster on http://{host}:{port} (stop with Ctrl-C), DAGSTER_HOME {home}")
+    command = [str(at.python), "-m", "dagster", "dev", "-m", "assets.definitions", "-h", host, "-p", str(port)]
+    environment = environment_with(
+        DAGSTER_HOME=str(home), DAGSTER_DISABLE_TELEMETRY="1", WEAVER_FORGE_HOME=str(at.root), PYTHONPATH=str(at.root)
+    )
+    try:
+        code = subprocess.run(command, cwd=at.root, env=environment, check=False).returncode
+    except OSError as error:
+        raise ConfigurationError(
+            f"the interpreter cannot be started: {error.strerror}", where=str(at.python), do="Check [pipeline] python"
+        ) from error
+    except KeyboardInterrupt:
+        return 0
+    return 0 if code in {0, -2, 130} else 70
+
+
+def _absolute(pattern: str) -> Path:
+    """Relative to where the caller stands; the pipeline runs elsewhere. A pattern stays a pattern."""
+    return Path.cwd() / Path(pattern).expanduser()

@@ -1,0 +1,182 @@
+"""Starting the deployment's pipeline as a process, and relaying what it says.
+
+The library never imports Dagster or a model: it starts ``python -m assets VERB JSON`` in the deployment's root,
+with the interpreter that weaver-forge.toml names, and reads JSON lines. Its exit code is the command's, except
+that a crash of the child (Python's own code 1, or a signal) must not read as a deny.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from weaver_forge.cli import text
+from weaver_forge.errors import ConfigurationError, SourceError, WeaverForgeError
+from weaver_forge.settings import Settings, environment_with
+
+Event = dict[str, Any]
+_INSTANTS = ("predicted_at", "made_at", "data_as_of", "resolve_by")
+
+
+def relay(settings: Settings, verb: str, arguments: Mapping[str, Any], *, as_json: bool) -> int:
+    """Run a verb to its end, show its progress, and return its exit code."""
+    child = _start(settings, verb, arguments)
+    said: list[Event] = []
+    try:
+        for event in _events(child):
+            said += _handled(event, as_json=as_json)
+    except BaseException:
+        child.terminate()
+        raise
+    code = _code(child.wait())
+    results = [event.get("data") for event in said if event["event"] == "result"]
+    if as_json and results:
+        text.as_json(results[-1])
+    if code and not any(event["event"] == "error" for event in said):
+        text.note(f"error: the pipeline ended with {code} and said nothing. Look at the lines above")
+    return code
+
+
+def _handled(event: Event, *, as_json: bool) -> list[Event]:
+    """Show an event; give back those that matter at the end."""
+    if event["event"] == "error":
+        text.note(f"error: {_error(event)}")
+    elif event["event"] != "result":
+        if not as_json or event["event"] == "progress":
+            _show(event)
+        return []
+    return [event]
+
+
+def on_demand(
+    settings: Settings, repository: Path | None, snapshot: Path, budget_s: float
+) -> Callable[[str, str, Mapping[str, str]], list[dict[str, Any]]]:
+    """A way to compute a prediction now, within ``budget_s`` seconds."""
+
+    def compute(decision: str, entity: str, subject: Mapping[str, str]) -> list[dict[str, Any]]:
+        arguments = {"decision": decision, "entity": entity, "subject": dict(subject), "snapshot": str(snapshot)}
+        if repository is not None:
+            arguments["repository"] = str(repository)
+        data = ask(settings, "predict", arguments, budget_s)
+        return [_row(row) for row in data.get("predictions", [])]
+
+    return compute
+
+
+def ask(settings: Settings, verb: str, arguments: Mapping[str, Any], budget_s: float | None) -> dict[str, Any]:
+    """Run a verb silently and return its result.
+
+    Raises:
+        SourceError: If it does not answer within the budget.
+        WeaverForgeError: What the verb reports.
+    """
+    child = _start(settings, verb, arguments, stderr=subprocess.DEVNULL)
+    expired = threading.Event()
+
+    def stop() -> None:
+        expired.set()
+        child.kill()
+
+    timer = threading.Timer(budget_s, stop) if budget_s else None
+    if timer:
+        timer.start()
+    try:
+        events = list(_events(child))
+        code = _code(child.wait())
+    finally:
+        if timer:
+            timer.cancel()
+    if expired.is_set():
+        raise SourceError(f"no answer within {budget_s:g} s", where=f"assets {verb}", do="Publish it ahead")
+    for event in events:
+        if event.get("event") == "error":
+            raise WeaverForgeError(
+                str(event.get("what")), where=str(event.get("where") or ""), do=str(event.get("do") or "")
+            )
+    results = [event.get("data") for event in events if event.get("event") == "result"]
+    if code or not results or not isinstance(results[-1], dict):
+        raise WeaverForgeError(f"ended with {code} and no result", where=f"assets {verb}", do="Run it by hand")
+    return results[-1]
+
+
+def _start(
+    settings: Settings, verb: str, arguments: Mapping[str, Any], stderr: int | None = None
+) -> "subprocess.Popen[str]":
+    command = [str(settings.python), "-m", "assets", verb, json.dumps(arguments)]
+    # A virtual environment's activation elsewhere must not lead the child to another deployment.
+    environment = environment_with(WEAVER_FORGE_HOME=str(settings.root), PYTHONUNBUFFERED="1")
+    if not (settings.root / "assets" / "__main__.py").is_file():
+        raise ConfigurationError(
+            "there is no assets/ package to run",
+            where=str(settings.root),
+            do="Make a deployment: weaver-forge init DIR",
+        )
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=settings.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"the interpreter cannot be started: {error.strerror}",
+            where=str(settings.python),
+            do="Install weaver-forge[pipeline] and name its python in weaver-forge.toml, [pipeline] python",
+        ) from error
+
+
+def _events(child: "subprocess.Popen[str]") -> Iterator[Event]:
+    """JSON lines as events; what else a library prints goes to standard error as it is."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict) and "event" in event:
+            yield event
+        else:
+            sys.stderr.write(line)
+
+
+def _show(event: Event) -> None:
+    kind = event["event"]
+    if kind == "progress":
+        total = f" {event['done']}/{event['total']}" if event.get("total") else ""
+        message = f"  {event['message']}" if event.get("message") else ""
+        text.note(f"... {event.get('step', '')}{total}{message}")
+    elif kind == "table":
+        text.group(str(event.get("title", "")), text.table(event["columns"], event["rows"]))
+    elif kind == "line":
+        mark = {"warn": "warning: ", "error": "error: "}.get(str(event.get("style")), "")
+        lead = "\n" if event.get("style") == "head" else ""
+        text.out(f"{lead}{mark}{event.get('text', '')}")
+
+
+def _error(event: Event) -> str:
+    return str(
+        WeaverForgeError(str(event.get("what")), where=str(event.get("where") or ""), do=str(event.get("do") or ""))
+    )
+
+
+def _code(code: int) -> int:
+    """The child's exit code; Python's own 1 and signals are crashes."""
+    return 70 if code in {1, 3} or code < 0 else code
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A prediction row with instants read back as naive UTC."""
+    made = dict(row)
+    for name in _INSTANTS:
+        if isinstance(made.get(name), str):
+            made[name] = datetime.fromisoformat(made[name].removesuffix("Z"))
+    return made

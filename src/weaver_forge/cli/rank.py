@@ -1,0 +1,119 @@
+"""``rank-tests``: the order of a revision's tests, and what to run now and later."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from weaver_forge import settings
+from weaver_forge.cli import text
+from weaver_forge.cli.gate import computing, refusal, revision_of
+from weaver_forge.cli.place import place
+from weaver_forge.hooks import ci_gate, github
+from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
+from weaver_forge.hooks.rank_tests import RankedTest, Ranking, parse_budget, rank
+from weaver_forge.hooks.revision import repository_at
+
+BUDGET_S = 2.0
+"""What computing an order now may take in all: later, running the tests would have been quicker."""
+SHOWN = 15
+
+
+def rank_tests(
+    *,
+    change: str = "HEAD",
+    budget: str | None = None,
+    run_file: Path | None = None,
+    rest_file: Path | None = None,
+    format: Literal["ids", "json"] = "ids",  # noqa: A002 - the flag's name
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
+    hook: str = "ci",
+    on_demand: bool = True,
+    spool: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Order the tests of a revision, most likely failures first; with a budget, say which to run now and which later.
+
+    Args:
+        change: The revision: commit id, beginning of one, tag or branch.
+        budget: Share of the expected time ("25%") or a time ("10m", "600s").
+        run_file: Write the tests to run now here.
+        rest_file: Write the tests to run later here; skipped tests must still run, or nobody learns of their failures.
+        format: Form of these files: a test id a line, or JSON.
+        from_: A deployment, its published folder, or one snapshot file; wins over the deployment found from here.
+        hook: Name of this enforcement point.
+        on_demand: Compute an order now where none is published.
+        spool: Folder for the decision where no ledger is in reach.
+        json: Print the whole answer as JSON.
+    """
+    limit = parse_budget(budget) if budget else None
+    at = place(from_)
+    repository = repository_at(Path.cwd())
+    request = ci_gate.GateRequest(
+        decision="test_selection",
+        match={"revision": revision_of(change, repository)},
+        repo_id=repository.repo_id if repository else "",
+        hook=hook,
+        no_on_demand=refusal(repository, change, on_demand=on_demand),
+    )
+    around = at.circumstances(spool=spool, on_demand=computing(at, repository, BUDGET_S))
+    answer = ci_gate.gate(request, around)
+    ranking = rank(answer, at.snapshot, limit)
+    for path, tests in ((run_file, ranking.run), (rest_file, ranking.rest)):
+        if path is not None:
+            _write(path, tests, format)
+    if json:
+        text.as_json({**answer_as_data(answer, rows=0), **ranking_as_data(ranking)})
+    else:
+        _show(answer, ranking)
+    for line in github.report(answer, settings.variable, "\n".join(f"- {reason}" for reason in ranking.reasons) + "\n"):
+        text.note(line)
+    return answer.ruling.exit_code
+
+
+def ranking_as_data(ranking: Ranking) -> dict[str, Any]:
+    """The lists as JSON."""
+    return {
+        "run_everything": ranking.run_everything,
+        "ranking_reasons": list(ranking.reasons),
+        "run": [_as_data(test) for test in ranking.run],
+        "rest": [_as_data(test) for test in ranking.rest],
+    }
+
+
+def _as_data(test: RankedTest) -> dict[str, Any]:
+    return {
+        "test_id": test.test_id,
+        "rank": test.rank,
+        "score": test.score,
+        "probability": test.probability,
+        "duration_ms": test.duration_ms,
+    }
+
+
+def _write(path: Path, tests: tuple[RankedTest, ...], form: str) -> None:
+    from json import dumps
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = "".join(f"{test.test_id}\n" for test in tests)
+    path.write_text(ids if form == "ids" else dumps([_as_data(test) for test in tests], indent=2), encoding="utf-8")
+
+
+def _show(answer: ci_gate.GateAnswer, ranking: Ranking) -> None:
+    text.out(headline(answer))
+    for reason in (*ranking.reasons, *answer.ruling.reasons):
+        text.out(f"  {reason}")
+    rows = [[test.rank, test.test_id, test.probability, test.duration_ms] for test in ranking.run[:SHOWN]]
+    lines = text.table(["rank", "test", "probability", "expected ms"], rows)
+    more = len(ranking.run) - len(rows)
+    text.group("Run now", [*lines, *([f"and {more} more: --run-file FILE, or --json"] if more else [])])
+    if ranking.rest:
+        text.group("Run later", [f"{len(ranking.rest)} tests: --rest-file FILE, or --json"])
+    if answer.predictions:
+        row = answer.predictions[0]
+        text.group("Where it comes from", [model_line(row), *data_lines(row, answer.snapshot_version, answer.losses)])
+    text.out(f"\nDecision {answer.decision_id} ({answer.recorded})")
+    for line in answer.notes:
+        text.note(f"note: {line}")
+    if ranking.run_everything:
+        text.note(f"WARNING: {'; '.join(ranking.reasons)}")
