@@ -53,7 +53,7 @@ def ranked(reachable: list[Row], hour: int) -> list[tuple[str, float, str]]:
         below = max((o for r, o in zip(reachable, own, strict=True) if r["distance"] > row["distance"]), default=0.0)
         explained = DEEPER * min(below, mine)
         scores.append(max(mine - explained, 0.0) * NEARER ** row["distance"])
-    weights = [math.exp(score) for score in scores]
+    weights = [math.exp(score) * NEARER ** row["distance"] for score, row in zip(scores, reachable, strict=True)]
     total = sum(weights)
     order = sorted(range(len(own)), key=lambda i: (-weights[i], reachable[i]["distance"], reachable[i]["service"]))
     return [(reachable[i]["service"], weights[i] / total, json.dumps(_facts(reachable[i], hour))) for i in order]

@@ -59,7 +59,7 @@ def evidence(windows: Windows) -> dict[str, Floats]:
     out["persistence_z"] = _nan_mean(_trailing(strongest, 3, 0))
     ratio = _shares(windows)
     latency = _row_mean(np.log(np.maximum(windows.values[LATENCY], 1e-3)))
-    out["robust_z"] = _max(*(np.abs(_robust(x)) for x in (rate, ratio, latency)))
+    out["robust_z"] = _max(*(np.abs(_robust(x, least)) for x, least in ((rate, 1.0), (ratio, 0.02), (latency, 0.05))))
     out["days_known"] = np.concatenate([[0.0], np.cumsum(~np.isnan(rate))[:-1]]) / day
     return {name: out[name] for name in COLUMNS}
 
@@ -154,11 +154,12 @@ def _noise(residual: Floats, quantile: float) -> Floats:
     return np.where(n >= 10, np.nan_to_num(found), 1.0 / MAD) * MAD
 
 
-def _robust(level: Floats) -> Floats:
+def _robust(level: Floats, least: float) -> Floats:
+    """Robust z against the last windows; ``least`` keeps a metric that hardly moves from alarming at anything."""
     past = _trailing(level, ROBUST, 1)
     middle = _nan_median(past)
     spread = MAD * _nan_median(np.abs(past - middle[:, None]))
-    floor = 0.05 * np.abs(middle) + 1e-3
+    floor = np.minimum(least, 0.1 * np.abs(middle) + 0.02)  # a gauge may be small as a whole
     return _cut((level - middle) / np.maximum(spread, floor))
 
 

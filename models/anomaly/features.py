@@ -114,7 +114,7 @@ def _own(points: pl.DataFrame, triples: list[Triple], length: int) -> dict[str, 
 def strongest(table: Mapping[str, Floats]) -> Floats:
     """What a neighbour would feel of a service: its errors, its slowness, or its silence; 0 where unknown."""
     parts = (table["errors_z"], table["latency_z"], -table["requests_z"])
-    return np.max([np.nan_to_num(part) for part in parts], axis=0).clip(0.0)
+    return np.asarray(np.max([np.nan_to_num(part) for part in parts], axis=0).clip(0.0), dtype=np.float64)
 
 
 def _neighbours(near: _Near, table: dict[str, Floats]) -> list[pl.Series]:

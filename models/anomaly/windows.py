@@ -110,7 +110,7 @@ def windows_of(points: pl.DataFrame, length: int) -> dict[str, Windows]:
 
 def _windows(service_key: str, rows: pl.DataFrame, length: int) -> Windows:
     at = micros(rows["at"])
-    step = int(rows["step_s"].min()) * US  # type: ignore[call-overload]  # polars types min() as any literal
+    step = int(rows["step_s"].to_numpy().min()) * US
     first, last = int(at.min() // length), int(at.max() // length)
     shape = (last - first + 1, max(length // step, 1))
     window, place = at // length - first, np.minimum(at % length // step, shape[1] - 1)

@@ -124,6 +124,7 @@ def forecast(series: Prefix, season: Season, origin: Ints, target: Ints) -> dict
 
     Args:
         series: The values; those after a pair's origin are never read for it.
+        season: Lengths of a day and a week in steps.
         origin: Index of the newest known value, shape (k,).
         target: Index that is forecast, shape (k,), all > origin.
 
@@ -134,8 +135,8 @@ def forecast(series: Prefix, season: Season, origin: Ints, target: Ints) -> dict
     seasonal = _Seasonal(series, season, origin, target)
     out = _levels(series, origin, ahead)
     fading = np.exp(-ahead / max(season.day / 6, 1.0))
-    even, recent = np.ones(DAYS), FADE ** np.arange(DAYS)
-    yesterday = np.eye(1, DAYS)[0]
+    even, yesterday = np.ones(DAYS), np.eye(1, DAYS)[0]
+    recent = np.asarray(FADE ** np.arange(DAYS), dtype=np.float64)
     out["c_yesterday"] = series.last[seasonal.same(season.day, 0)]
     out["c_yesterday"] = np.where(seasonal.same_raw(season.day, 0) >= 0, out["c_yesterday"], np.nan)
     narrow = seasonal.profile(season.day, DAYS, max(season.day // 144, 0))
@@ -251,5 +252,6 @@ def _running_mean_difference(values: Floats, lag: int) -> Floats:
         difference[lag:] = np.abs(values[lag:] - values[:-lag])
     there = ~np.isnan(difference)
     n = np.cumsum(there)
-    total = np.cumsum(np.where(there, difference, 0.0))
-    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+    mean = np.asarray(np.cumsum(np.where(there, difference, 0.0)) / np.maximum(n, 1), dtype=np.float64)
+    mean[n == 0] = np.nan
+    return mean

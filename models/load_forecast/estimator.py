@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from models.load_forecast.candidates import CANDIDATES, Floats
+from models.load_forecast.series import US, micros
 from weaver_forge.contracts.decision import Artifact, Method, Predictions
 
 BUCKETS = (4, 16, 48, 120)
@@ -126,8 +127,8 @@ def buckets(horizon_step: Floats) -> np.ndarray[Any, np.dtype[np.intp]]:
 
 def ages(rows: pl.DataFrame) -> Floats:
     """Weight of each row by its age, the newest origin weighing 1."""
-    predicted_at = rows["predicted_at"]
-    days = (predicted_at.max() - predicted_at).dt.total_seconds().to_numpy() / 86_400  # type: ignore[operator]  # polars types max() as any literal
+    origin = micros(rows["predicted_at"])
+    days = (origin.max() - origin) / (86_400 * US)
     return np.asarray(2.0 ** (-days / HALF_LIFE_DAYS), dtype=np.float64)
 
 
@@ -159,7 +160,7 @@ def weigh(error: Floats) -> Floats:
 def prior_weights() -> Floats:
     """The stated prior as weights over :data:`CANDIDATES`."""
     weights = np.array([PRIOR_WEIGHTS.get(name, 0.0) for name in CANDIDATES])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def combine(stack: Floats, weights: Floats) -> Floats:

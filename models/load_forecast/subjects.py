@@ -10,7 +10,7 @@ import polars as pl
 
 from models.load_forecast.candidates import Season
 from models.load_forecast.features import POINTS
-from models.load_forecast.series import US, Series, micros, series_of
+from models.load_forecast.series import US, Ints, Series, micros, series_of
 from weaver_forge.contracts.decision import Tables
 
 LEAST_SEASONS = 2
@@ -18,7 +18,12 @@ LEAST_SEASONS = 2
 SILENT = timedelta(days=1)
 """A series without a point for this long while others have some is over: nothing is forecast for it."""
 
-SCHEMA = {"service_key": pl.String, "metric": pl.String, "at": pl.Datetime("us"), "predicted_at": pl.Datetime("us")}
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "service_key": pl.String,
+    "metric": pl.String,
+    "at": pl.Datetime("us"),
+    "predicted_at": pl.Datetime("us"),
+}
 
 
 def history(
@@ -34,6 +39,11 @@ def history(
     """Past subjects: every few hours over the last days, a sample of the steps ahead of each.
 
     Args:
+        tables: Core tables by name.
+        as_of: Now; only points known by then exist.
+        metrics: Metrics that are forecast.
+        horizon_steps: The farthest step ahead.
+        days: How far back the origins go.
         every: Distance of the origins; they lie on multiples of it since 1970, so that they do not move with ``as_of``.
         steps: How many of the ``horizon_steps`` are sampled at each origin, the near ones more densely.
     """
@@ -63,7 +73,7 @@ def current(tables: Tables, as_of: datetime, *, metrics: tuple[str, ...], horizo
     return rows.select(list(SCHEMA)).sort("service_key", "metric", "at")
 
 
-def sample_steps(horizon_steps: int, steps: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def sample_steps(horizon_steps: int, steps: int) -> Ints:
     """Distinct steps ahead from 1 to the horizon, evenly but for two extra near ones."""
     even = np.linspace(1, horizon_steps, max(min(steps, horizon_steps) - 2, 2))
     near = [min(2, horizon_steps), min(4, horizon_steps)]
@@ -74,7 +84,7 @@ def _known(tables: Tables, as_of: datetime, metrics: tuple[str, ...]) -> pl.Data
     return tables[POINTS].filter(pl.col("known_at") <= as_of, pl.col("metric").is_in(list(metrics)))
 
 
-def _of_series(series: Series, origins: np.ndarray, sampled: np.ndarray) -> pl.DataFrame:  # type: ignore[type-arg]  # int64 vectors
+def _of_series(series: Series, origins: Ints, sampled: Ints) -> pl.DataFrame:
     newest = series.newest_known(origins)
     old_enough = newest >= LEAST_SEASONS * Season.of(series.step_s).day
     stale = series.start + newest * series.step < origins - int(SILENT.total_seconds()) * US
