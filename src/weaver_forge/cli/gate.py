@@ -47,7 +47,7 @@ def gate(
         from_: A deployment, its published folder, or one snapshot file; wins over the deployment found from here.
         hook: Name of this enforcement point; approvals hold for it alone.
         actor: Who asks, for the record.
-        on_demand: Compute a prediction now where none is published.
+        on_demand: Whether a prediction may be computed now where none is published.
         spool: Folder for the decision where no ledger is in reach.
         json: Print the whole answer as JSON.
     """
@@ -74,12 +74,11 @@ def gate(
 
 
 def show(answer: "GateAnswer") -> None:
-    """The answer for people: verdict, reasons, evidence, where it comes from, and the score last."""
+    """The answer for people: verdict, evidence, where it comes from, the score, and what policy made of it."""
     text.out(headline(answer))
-    for reason in answer.ruling.reasons:
-        text.out(f"  {reason}")
     for title, lines in facts_of(answer):
         text.group(title, lines)
+    text.group("Policy", answer.ruling.reasons)
     text.out(f"\nDecision {answer.decision_id} ({answer.recorded})")
     if answer.ruling.exit_code:
         text.out(f"A person's yes: weaver-forge approve {answer.decision_id} --actor NAME --reason WHY")

@@ -42,7 +42,7 @@ def rank_tests(
         format: Form of these files: a test id a line, or JSON.
         from_: A deployment, its published folder, or one snapshot file; wins over the deployment found from here.
         hook: Name of this enforcement point.
-        on_demand: Compute an order now where none is published.
+        on_demand: Whether an order may be computed now where none is published.
         spool: Folder for the decision where no ledger is in reach.
         json: Print the whole answer as JSON.
     """

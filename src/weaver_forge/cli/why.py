@@ -62,8 +62,6 @@ def _explain(found: dict[str, Any]) -> None:
         about = decision["unit"].replace("|", " ")
         text.out(f"{decision['verdict'].upper()} {decision['decision']} for {about}")
         text.out(f"  at {decision['hook']}, {instant(decision['made_at'])}, exit code {decision['exit_code']}")
-        for reason in decision["reasons"] or []:
-            text.out(f"  {reason}")
     if predictions:
         row = predictions[0]
         text.group("Evidence", [fact_line(fact) for fact in evidence_of(row)[:SHOWN]])
@@ -76,8 +74,10 @@ def _explain(found: dict[str, Any]) -> None:
             "Approvals", [f"{a['actor']} until {instant(a['expires_at'])}: {a['reason']}" for a in found["approvals"]]
         )
         text.group("Score", [score_line(row, "")])
-        if len(predictions) > 1:
-            text.out(f"\nThe first of {len(predictions)} predictions it rests on; all of them: --json")
+    for decision in found["decisions"][-1:]:
+        text.group("Policy", decision["reasons"] or [])
+    if len(predictions) > 1:
+        text.out(f"\nThe first of {len(predictions)} predictions it rests on; all of them: --json")
 
 
 def _outcome(outcomes: list[dict[str, Any]]) -> str:

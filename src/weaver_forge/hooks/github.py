@@ -52,11 +52,9 @@ def escape_property(text: str) -> str:
 
 
 def summary_markdown(answer: GateAnswer) -> str:
-    """The job summary: reasons and evidence first, the number last."""
-    lines = [f"### {_plain(headline(answer))}", ""]
-    lines += [f"- {_plain(reason)}" for reason in answer.ruling.reasons]
-    groups = facts_of(answer)
-    for title, facts in groups:
+    """The job summary: evidence first, then the number and what policy made of it."""
+    lines = [f"### {_plain(headline(answer))}"]
+    for title, facts in [*facts_of(answer), ("Policy", answer.ruling.reasons)]:
         lines += ["", f"**{title}**", "", *(f"- {_plain(fact)}" for fact in facts)]
     lines += ["", f"Decision `{answer.decision_id}`. A person's yes: `weaver-forge approve {answer.decision_id}`", ""]
     return "\n".join(lines)

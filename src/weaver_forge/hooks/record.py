@@ -42,7 +42,7 @@ class Record:
             try:
                 _keep_policy(self.ledger, policy_text, now)
                 self.ledger.append("decisions", [row], now=now)
-            except WeaverForgeError as error:
+            except (OSError, WeaverForgeError) as error:
                 self.notes.append(f"the ledger did not take the decision: {error}")
             else:
                 return "ledger"
@@ -67,7 +67,7 @@ def open_record(ledger: "Callable[[], Ledger] | None", *, decision: str, unit: s
     try:
         record.ledger = ledger()
         found = record.ledger.approval(decision=decision, unit=unit, hook=hook, now=now)
-    except WeaverForgeError as error:
+    except (OSError, WeaverForgeError) as error:
         record.notes.append(f"the ledger cannot be reached, approvals were not looked up: {error}")
         return record
     if found:

@@ -1,0 +1,74 @@
+"""``doctor``: what is there, what is missing, what that disables, and the next command."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from weaver_forge.cli import text
+from weaver_forge.cli.place import place
+from weaver_forge.hooks.facts import instant, plain
+from weaver_forge.hooks.health import Health, examine
+from weaver_forge.ledger import Ledger
+
+
+def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Say what this deployment has, what it lacks, what that disables, and what to do next.
+
+    Args:
+        json: Print as JSON.
+    """
+    at = place(None)
+    settings = at.settings
+    health = examine(
+        settings, at.snapshot, at.problem, lambda: Ledger.open(settings.ledger_url, create=False), settings.now()
+    )
+    if json:
+        fields = {name: getattr(health, name) for name in Health.__dataclass_fields__}
+        text.as_json(plain({"root": str(settings.root), "python": str(settings.python), **fields}))
+        return 0
+    clock = f", clock fixed at {instant(settings.fixed_now)}" if settings.fixed_now else ""
+    text.out(f"Deployment {settings.root}{clock}")
+    text.out(f"Pipeline   {settings.python}")
+    for problem in health.problems:
+        text.out(f"PROBLEM    {problem}")
+    _published(health)
+    _record(health)
+    text.out(f"\nNext: {health.next_command}")
+    return 0
+
+
+def _published(health: Health) -> None:
+    if health.published["version"] is None:
+        text.group("Published", [f"nothing yet: {health.published['problem']}"])
+        return
+    newest = health.published
+    age = f"{instant(newest['published_at'])} ({newest['age_hours']} h ago)"
+    text.group("Published", [f"snapshot {newest['version']}, {age}, data as of {instant(newest['data_as_of'])}"])
+    rows = [
+        [r["source"], r["n_inputs"], r["n_rows"], r["n_rejected"], instant(r["newest_at"]), r["lag_hours"]]
+        for r in health.sources
+    ]
+    text.group("Sources", text.table(("source", "inputs", "rows", "refused", "newest data", "lag in h"), rows))
+    text.group("Refused most often", [f"{r['n']} x {r['source']}: {r['reason']}" for r in health.rejected])
+    if health.link_rate is not None:
+        text.group("Links", [f"{health.link_rate:.0%} of {health.n_results} test results have a revision"])
+    speaks = {True: "baseline", False: "model", None: "-"}
+    rows = [
+        [r["decision"], r["entity"], speaks[r["is_baseline"]], r["method"], r["n_predictions"], instant(r["newest_at"]),
+         r["why"]]
+        for r in health.decisions
+    ]  # fmt: skip
+    columns = ("decision", "of", "speaks", "method", "predictions", "newest", "why")
+    text.group("Decisions", text.table(columns, rows))
+    text.group("Missing", [f"{r['source']}: {r['decision']} is without it: {r['without_it']}" for r in health.disabled])
+
+
+def _record(health: Health) -> None:
+    ledger = health.ledger
+    if ledger.get("ok") is None:
+        text.group("Ledger", [f"not there: {ledger.get('problem')}"])
+    elif ledger["ok"]:
+        text.group("Ledger", [f"whole: {ledger['n_rows']} rows in {ledger['n_batches']} batches"])
+    else:
+        text.group("Ledger", ["DOES NOT VERIFY", *ledger["broken"]])
+    text.group("Waiting in the inbox", [f"{name}: {n} files" for name, n in health.waiting.items()])
