@@ -24,15 +24,15 @@ _INSTANTS = ("predicted_at", "made_at", "data_as_of", "resolve_by")
 
 def relay(settings: Settings, verb: str, arguments: Mapping[str, Any], *, as_json: bool) -> int:
     """Run a verb to its end, show its progress, and return its exit code."""
-    child = _start(settings, verb, arguments)
     said: list[Event] = []
-    try:
-        for event in _events(child):
-            said += _handled(event, as_json=as_json)
-    except BaseException:
-        child.terminate()
-        raise
-    code = _code(child.wait())
+    with _start(settings, verb, arguments) as child:
+        try:
+            for event in _events(child):
+                said += _handled(event, as_json=as_json)
+        except BaseException:
+            child.terminate()
+            raise
+    code = _code(child.returncode)
     results = [event.get("data") for event in said if event["event"] == "result"]
     if as_json and results:
         text.as_json(results[-1])
@@ -74,22 +74,20 @@ def ask(settings: Settings, verb: str, arguments: Mapping[str, Any], budget_s: f
         SourceError: If it does not answer within the budget.
         WeaverForgeError: What the verb reports.
     """
-    child = _start(settings, verb, arguments, stderr=subprocess.DEVNULL)
     expired = threading.Event()
+    with _start(settings, verb, arguments, stderr=subprocess.DEVNULL) as child:
 
-    def stop() -> None:
-        expired.set()
-        child.kill()
+        def stop() -> None:
+            expired.set()
+            child.kill()
 
-    timer = threading.Timer(budget_s, stop) if budget_s else None
-    if timer:
-        timer.start()
-    try:
+        timer = threading.Timer(budget_s or 0.0, stop)
+        if budget_s:
+            timer.start()
         events = list(_events(child))
-        code = _code(child.wait())
-    finally:
-        if timer:
-            timer.cancel()
+        child.wait()
+        timer.cancel()
+    code = _code(child.returncode)
     if expired.is_set():
         raise SourceError(f"no answer within {budget_s:g} s", where=f"assets {verb}", do="Publish it ahead")
     for event in events:
@@ -107,8 +105,8 @@ def _start(
     settings: Settings, verb: str, arguments: Mapping[str, Any], stderr: int | None = None
 ) -> "subprocess.Popen[str]":
     command = [str(settings.python), "-m", "assets", verb, json.dumps(arguments)]
-    # A virtual environment's activation elsewhere must not lead the child to another deployment.
-    environment = environment_with(WEAVER_FORGE_HOME=str(settings.root), PYTHONUNBUFFERED="1")
+    # Neither another deployment in the caller's environment nor a safe path may hide this one's packages.
+    environment = environment_with(WEAVER_FORGE_HOME=str(settings.root), PYTHONUNBUFFERED="1", PYTHONSAFEPATH="")
     if not (settings.root / "assets" / "__main__.py").is_file():
         raise ConfigurationError(
             "there is no assets/ package to run",
