@@ -65,7 +65,7 @@ def _features(spec: DecisionSpec, kind: SubjectKind) -> dg.AssetsDefinition:
     table = feature_table(spec, kind)
 
     def write(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[str, Metadata]:
-        tables = SpecTables(deployment.warehouse, spec.reads)
+        tables = SpecTables(deployment, spec.reads)
         subjects = kind.history(tables, deployment.settings.now())
         rows = deployment.warehouse.replace(table, kind.features(tables, subjects))
         return {table.name: {"rows_written": rows}}
@@ -89,7 +89,7 @@ def _model(spec: DecisionSpec, kind: SubjectKind) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Any]:
         deployment.step(name)
         now = deployment.settings.now()
-        tables = SpecTables(deployment.warehouse, spec.reads)
+        tables = SpecTables(deployment, spec.reads)
         features = deployment.warehouse.read(source)
         learned = learn(kind, tables, features, as_of=now, rng=np.random.default_rng(SEED))
         document = tracking.register(deployment.settings, spec, kind, learned, now=now)
@@ -134,7 +134,7 @@ def publish_predictions(deployment: Deployment, spec: DecisionSpec, kind: Subjec
             f"{spec.name}: no trained model yet, so nothing is predicted; `weaver-forge run` trains one"
         )
         return 0
-    tables = SpecTables(deployment.warehouse, spec.reads)
+    tables = SpecTables(deployment, spec.reads)
     subjects = unpredicted(deployment, spec, kind, open_subjects(kind, tables, now), document)
     if subjects.is_empty():
         return 0
@@ -202,7 +202,7 @@ def _scores(spec: DecisionSpec, kind: SubjectKind) -> dg.AssetsDefinition:
 def resolve_and_score(deployment: Deployment, spec: DecisionSpec, kind: SubjectKind) -> dict[str, Any]:
     """Look for the outcomes of unresolved predictions, and score what is resolved, an origin at a time."""
     now = deployment.settings.now()
-    tables = SpecTables(deployment.warehouse, spec.reads)
+    tables = SpecTables(deployment, spec.reads)
     with deployment.ledger() as ledger:
         waiting = ledger.unresolved(spec.name, kind.entity)
         outcomes = list(_outcomes(kind, tables, waiting, now)) if waiting else []

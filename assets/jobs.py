@@ -10,7 +10,6 @@ from assets.decisions import model_key, score_key
 from assets.partitions import contiguous, range_tags
 from assets.publishing import SNAPSHOT
 from assets.raw import SOURCES
-from assets.raw.intake import RawSource
 from weaver_forge.contracts.decision import DecisionSpec, candidate_table, feature_table, prediction_table
 from weaver_forge.contracts.tables import ALL
 from weaver_forge.settings import Settings
@@ -144,5 +143,4 @@ def run_config(inputs: dict[str, dict[str, Any]] | None) -> dict[str, Any]:
     """
     if inputs is None:
         return {}
-    names: list[RawSource] = list(SOURCES)
-    return {"ops": {f"raw_{s.name}": {"config": inputs.get(s.name, {"skip": True})} for s in names}}
+    return {"ops": {f"raw_{s.name}": {"config": inputs.get(s.name, {"skip": True})} for s in SOURCES}}

@@ -66,5 +66,5 @@ def publish_snapshot(deployment: Deployment) -> int:
         policy_text=settings.policy.read_text(encoding="utf-8") if settings.policy.is_file() else "",
         artifacts=artifacts,
         now=now,
-        data_as_of=data_as_of(SpecTables(deployment.warehouse, tuple(reads.values())), now),
+        data_as_of=data_as_of(SpecTables(deployment, tuple(reads.values())), now),
     )

@@ -46,6 +46,17 @@ class Deployment:
     emit: Emit = emit_nothing
     problems: list[WeaverForgeError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _held: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def read(self, table: Table) -> pl.DataFrame:
+        """Read a table once: several decisions use the same millions of points in one run."""
+        if table.name not in self._held:
+            self._held[table.name] = self.warehouse.read(table)
+        return self._held[table.name]
+
+    def wrote(self, table: Table) -> None:
+        """Forget what was read of a table before it was written."""
+        self._held.pop(table.name, None)
 
     def step(self, name: str) -> None:
         """Say that a step begins."""
@@ -59,16 +70,13 @@ class Deployment:
 class SpecTables(Mapping[str, pl.DataFrame]):
     """The core tables a spec declares, read when first used. Any other name is a KeyError."""
 
-    def __init__(self, warehouse: Warehouse, tables: tuple[Table, ...]) -> None:
-        self._warehouse = warehouse
+    def __init__(self, deployment: Deployment, tables: tuple[Table, ...]) -> None:
+        self._deployment = deployment
         self._tables = {table.name: table for table in tables}
-        self._read: dict[str, pl.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pl.DataFrame:
-        """Read the table, once."""
-        if name not in self._read:
-            self._read[name] = self._warehouse.read(self._tables[name])
-        return self._read[name]
+        """Read the table, once a process and write."""
+        return self._deployment.read(self._tables[name])
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the declared names."""

@@ -11,7 +11,7 @@ import polars as pl
 from weaver_forge.ledger import Ledger, queries
 from weaver_forge.settings import Settings
 from weaver_forge.snapshot import open_snapshot
-from weaver_forge.testing import Truth, read_truth
+from weaver_forge.testing import TrueIncident, Truth, read_truth
 
 SHOWN = {
     ("test_selection", "tests"): ("apfdc", "apfd", "recall@25", "brier"),
@@ -147,17 +147,14 @@ def _tests_against_truth(truth: Truth, rows: pl.DataFrame) -> list[tuple[Any, ..
         for column in found:
             order = group.with_columns(pl.coalesce(column, column.replace("score", "probability")).alias("order"))
             top = order.sort("order", descending=True).head(max(1, round(group.height * BUDGET)))
-            found[column] += sum(_is_one_of(test, really) for test in top["test_id"])
+            found[column] += sum(test in really for test in top["test_id"])
     question = f"which tests fail for real on {first['revision'].n_unique()} new revisions?"
     said = [f"{found[column]} of {total} among the first quarter" for column in ("score", "baseline_score")]
     return [(question, f"{total} failures", *said)]
 
 
-def _is_one_of(test_id: str, really: set[str]) -> bool:
-    return test_id in really
-
-
 def _incidents_against_truth(truth: Truth, rows: pl.DataFrame, live_from: datetime) -> list[tuple[Any, ...]]:
+    """Incidents met by the strongest alarms, at a budget of one alarm a service and week."""
     incidents = [incident for incident in truth.incidents if incident.started_at >= live_from]
     if rows.is_empty() or not incidents:
         return []
@@ -165,33 +162,49 @@ def _incidents_against_truth(truth: Truth, rows: pl.DataFrame, live_from: dateti
     windows = rows.with_columns(
         subject.field("service_key"), subject.field("window_at").str.to_datetime().alias("window_at")
     )
-    seen = {"probability": 0, "baseline_probability": 0}
-    ranks: list[int | None] = []
-    for incident in incidents:
-        hit = windows.filter(
-            (pl.col("window_at") >= incident.started_at - timedelta(minutes=10))
-            & (pl.col("window_at") < incident.resolved_at),
-            pl.col("service_key").is_in([incident.service_key, incident.cause_service_key]),
-        )
-        for column in seen:
-            seen[column] += bool((hit[column] >= 0.5).any())
-        ranks.append(_best_rank(hit.filter(pl.col("service_key") == incident.service_key), incident.cause_service_key))
+    days = (truth.ends_at - live_from).days
+    budget = max(1, round(windows["service_key"].n_unique() * days / 7))
+    met = [_met(incidents, _alarms(windows, column, budget)) for column in ("probability", "baseline_probability")]
+    ranks = [_best_rank(_hurt(windows, incident), incident.cause_service_key) for incident in incidents]
     n = len(incidents)
     top = [sum(rank is not None and rank <= k for rank in ranks) for k in (1, 3)]
+    question = f"which incidents do the {budget} strongest alarms meet?"
     return [
-        (
-            "incidents of the live days noticed?",
-            f"{n} happened",
-            f"{seen['probability']} of {n}",
-            f"{seen['baseline_probability']} of {n}",
-        ),
-        (
-            "culprit service named?",
-            f"{n} culprits",
-            f"first {top[0]}, among the first three {top[1]} of {n}",
-            "names none",
-        ),
+        (question, f"{n} happened", f"{met[0]} of {n}", f"{met[1]} of {n}"),
+        ("culprit service named?", f"{n} culprits", f"first: {top[0]} of {n}, first three: {top[1]}", "names none"),
     ]
+
+
+def _alarms(windows: pl.DataFrame, column: str, budget: int) -> list[tuple[str, datetime]]:
+    """The strongest windows; one within an hour of a stronger one of the same service is the same alarm."""
+    alarms: list[tuple[str, datetime]] = []
+    for row in windows.sort(column, "window_at", descending=[True, False]).iter_rows(named=True):
+        service, at = row["service_key"], row["window_at"]
+        if not any(service == known and abs(at - when) <= timedelta(hours=1) for known, when in alarms):
+            alarms.append((service, at))
+        if len(alarms) == budget:
+            break
+    return alarms
+
+
+def _met(incidents: Sequence[TrueIncident], alarms: Sequence[tuple[str, datetime]]) -> int:
+    """Incidents with an alarm in their window, at the hurt service or at the culprit."""
+    return sum(
+        any(
+            service in {incident.service_key, incident.cause_service_key}
+            and incident.started_at - timedelta(minutes=10) <= at < incident.resolved_at
+            for service, at in alarms
+        )
+        for incident in incidents
+    )
+
+
+def _hurt(windows: pl.DataFrame, incident: TrueIncident) -> pl.DataFrame:
+    return windows.filter(
+        pl.col("service_key") == incident.service_key,
+        pl.col("window_at") >= incident.started_at - timedelta(minutes=10),
+        pl.col("window_at") < incident.resolved_at,
+    )
 
 
 def _best_rank(windows: pl.DataFrame, culprit: str) -> int | None:

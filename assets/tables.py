@@ -82,6 +82,7 @@ def results(
     """Materialize each table with its metadata and the result of its contract check."""
     with deployment.warehouse.connect(read_only=True) as con:
         for table in tables:
+            deployment.wrote(table)
             # The lake's rows are checked as they are appended; checking the whole lake would read it whole.
             broken = [] if table is RAW_OTLP_SPANS else check(con, table)
             (count,) = con.execute(f'select count(*) from "{table.name}"').fetchall()[0]  # noqa: S608 - declared name

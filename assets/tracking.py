@@ -30,7 +30,9 @@ def registered_name(spec: DecisionSpec, kind: SubjectKind) -> str:
 def client(settings: Settings) -> "MlflowClient":
     """Open the tracking and registry store of the deployment; telemetry is off."""
     from mlflow import MlflowClient
+    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")  # a bar a file of two kilobytes would fill the terminal
     return MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
 
 

@@ -34,7 +34,7 @@ def backtest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> in
 def _backtest_kind(deployment: Deployment, spec: DecisionSpec, kind: SubjectKind, emit: Emit) -> dict[str, Any]:
     now = deployment.settings.now()
     emit({"event": "progress", "step": f"{spec.name} {kind.entity}"})
-    tables = SpecTables(deployment.warehouse, spec.reads)
+    tables = SpecTables(deployment, spec.reads)
     features = kind.features(tables, kind.history(tables, now))
     judgement = learn(kind, tables, features, as_of=now, rng=np.random.default_rng(SEED)).judgement
     emit({"event": "line", "text": f"{spec.name}, {kind.entity}: {judgement.reason}", "style": "head"})

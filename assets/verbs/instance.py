@@ -1,4 +1,4 @@
-"""The Dagster instance of a deployment, for runs in this process."""
+"""The Dagster instance of a deployment, for runs in this process, and what keeps the libraries quiet."""
 
 import os
 

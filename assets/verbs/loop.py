@@ -17,6 +17,9 @@ from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
 from weaver_forge.ledger import spool
 from weaver_forge.settings import SOURCES, Settings
 
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Dagster's own console log is for its UI and daemon; a verb reports events, and failures with their trace."""
+
 
 class Runner:
     """Runs the deployment's jobs one after the other in this process."""
@@ -40,7 +43,10 @@ class Runner:
             WeaverForgeError: The error of ours that stopped it, else one that names the failed steps.
         """
         result = self._defs.resolve_job_def(name).execute_in_process(
-            run_config=dict(config or {}), tags=dict(tags or {}), instance=self._instance, raise_on_error=False
+            run_config={**_QUIET, **(config or {})},
+            tags=dict(tags or {}),
+            instance=self._instance,
+            raise_on_error=False,
         )
         if not result.success:
             raise _failure(name, result)

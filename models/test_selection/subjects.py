@@ -40,8 +40,9 @@ def history(tables: Tables, as_of: datetime) -> pl.DataFrame:
 def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
     """The recent revisions that no run has finished on, times the tests that ran lately.
 
-    Where every recent revision has been tested, the newest one is ordered again, so that something is published:
-    its outcome counts only if it is run once more.
+    A waiting revision is predicted as of the moment it became known, as in history; results that reached us later
+    stay unused. Where every recent revision has been tested, the newest one is ordered again, so that something is
+    published: its outcome counts only if it is run once more.
     """
     tests = _recent_tests(tables, as_of)
     runs = tables["core_ci__runs"].filter(pl.col("known_at") <= as_of, pl.col("revision").is_not_null())
@@ -56,13 +57,14 @@ def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
         ]
     )
     newest = _newest(seen.join(waiting, on="repo_id", how="anti"), "at", 1)
-    revisions = pl.concat([waiting.select(_REVISION), newest.select(_REVISION)]).unique()
-    return (
-        revisions.join(tests, on="repo_id")
-        .with_columns(predicted_at=pl.lit(as_of, pl.Datetime("us")))
-        .select(*_REVISION, "test_id", "predicted_at")
-        .sort(*_REVISION, "test_id")
-    )
+    arrived = changes.select(*_REVISION, predicted_at="known_at")
+    revisions = pl.concat(
+        [
+            waiting.select(_REVISION).join(arrived, on=_REVISION),
+            newest.select(*_REVISION, predicted_at=pl.lit(as_of, pl.Datetime("us"))),
+        ]
+    ).unique(_REVISION, keep="first", maintain_order=True)
+    return revisions.join(tests, on="repo_id").select(*_REVISION, "test_id", "predicted_at").sort(*_REVISION, "test_id")
 
 
 def _recent_tests(tables: Tables, as_of: datetime) -> pl.DataFrame:

@@ -173,7 +173,7 @@ def test_current_takes_the_revisions_that_no_run_has_finished() -> None:
 
     assert subjects["revision"].unique().to_list() == ["fresh"]
     assert subjects.height == 12
-    assert subjects["predicted_at"].unique().to_list() == [T0 + 20 * HOUR]
+    assert subjects["predicted_at"].unique().to_list() == [waiting["known_at"].item()]
 
 
 def test_current_orders_the_newest_revision_when_nothing_waits() -> None:
