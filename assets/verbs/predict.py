@@ -21,6 +21,7 @@ from weaver_forge.changes import core_changes
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
 from weaver_forge.contracts.values import Origin
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.ledger import Ledger
@@ -130,8 +131,11 @@ def _revision(subject: Mapping[str, str], repository: object) -> dict[str, pl.Da
     if Repository(path).repo_id != subject.get("repo_id"):
         return {}
     batch = read_revision(path, subject["revision"])
-    raw = {name.split("__")[1]: frame for name, frame in batch.tables.items()}
-    return core_changes(raw["commits"], raw["file_changes"], raw["blames"])
+    # A revision alone blames nobody yet, so its batch may lack a table.
+    raw = (
+        batch.tables.get(table.name, empty(table)) for table in (RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES, RAW_GIT_BLAMES)
+    )
+    return core_changes(*raw)
 
 
 def _subjects(
