@@ -2,9 +2,9 @@
 
 import json
 import re
+import resource
 import subprocess
 import sys
-import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -368,16 +368,25 @@ def test_an_answer_from_a_published_prediction_loads_nothing_heavy(
     assert done.stdout.splitlines()[-1] == "LOADED 0 []"
 
 
-@pytest.mark.parametrize("words", QUESTIONS, ids=["gate", "rank-tests"])
-def test_a_fresh_process_answers_in_half_a_second(published: Path, outside: Path, words: list[str]) -> None:
-    """The best of five: other work on the machine must not decide."""
-    _policy(published, "assisted")
+def _cpu_seconds(*words: str) -> float:
+    """The least of three: what a fresh process costs, with as little of other people's work in it as can be."""
     took = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "weaver_forge", *words, "--from", str(published)], capture_output=True, check=True
-        )
-        took.append(time.perf_counter() - begun)
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *words], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(took)
 
-    assert min(took) < 0.5, took
+
+@pytest.mark.parametrize("words", QUESTIONS, ids=["gate", "rank-tests"])
+def test_an_answer_costs_little_more_than_loading_its_four_libraries(
+    published: Path, outside: Path, words: list[str]
+) -> None:
+    """A ratio, since absolute times belong to an idle machine: 1.6 there, and 0.39 s of wall clock."""
+    _policy(published, "assisted")
+    libraries = _cpu_seconds("-c", "import cyclopts, duckdb, msgspec, yaml")
+
+    answer = _cpu_seconds("-m", "weaver_forge", *words, "--from", str(published))
+
+    assert answer < 2.5 * libraries

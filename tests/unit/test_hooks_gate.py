@@ -1,6 +1,7 @@
 """The gate's order of events with a fake snapshot: published, else computed now, else unknown; and what is recorded."""
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -33,6 +34,10 @@ class FakeSnapshot:
     """Rows by entity, as ``Snapshot`` gives them."""
 
     version, path = 7, Path("serving-000007.duckdb")
+
+    def tables(self) -> list[str]:
+        """None but predictions."""
+        return []
 
     def __init__(self, rows: list[dict[str, Any]], error: Exception | None = None) -> None:
         self.specs = {"d": SPEC}
@@ -76,7 +81,7 @@ def _ask(
         on_demand=on_demand,
         spool=tmp_path / "spool",
         now=NOW,
-        entropy=b"0123456789",
+        entropy=os.urandom(10),
     )
     return gate(GateRequest(decision="d", **{"match": {"revision": "abc"}, **request}), around)
 
@@ -113,6 +118,16 @@ def test_what_is_not_published_is_computed_now(tmp_path: Path) -> None:
 
     assert asked == [("d", "changes", {"repo_id": "h/o/n", "revision": "abc"})]
     assert answer.ruling.verdict == "review"
+
+
+def test_a_stale_prediction_is_made_anew_where_that_is_possible(tmp_path: Path) -> None:
+    old = _row(0.1, made_at=NOW - timedelta(days=3))
+
+    anew = _ask(tmp_path, [old], on_demand=lambda *_: [_row(0.5)])
+    neither = _ask(tmp_path, [old], on_demand=lambda *_: [])
+
+    assert (anew.ruling.verdict, anew.ruling.freshness) == ("review", "fresh")
+    assert (neither.ruling.verdict, neither.ruling.freshness) == ("unknown", "stale")
 
 
 def test_a_failing_computation_is_unknown_with_its_reason(tmp_path: Path) -> None:

@@ -72,16 +72,28 @@ def test_the_order_is_by_score_then_probability_then_name() -> None:
     budget=st.one_of(st.builds(Budget, share=st.floats(0.01, 1)), st.builds(Budget, duration_ms=st.floats(1, 1e6))),
 )
 def test_no_budget_loses_a_test_or_runs_none(durations: list[float | None], budget: Budget) -> None:
-    """Run and rest together are all tests, in order; the run list is never empty, nor over budget without a word."""
+    """Run and rest together are all tests, each in order; run is never empty, nor over budget without a word."""
     known = {f"t{n:02}": duration for n, duration in enumerate(durations)}
     tests = ordered([{"test_id": name, "probability": 0.5} for name in known], known)
 
     ranking = cut(tests, budget)
 
     assert ranking.run
-    assert (*ranking.run, *ranking.rest) == tests
+    assert sorted((*ranking.run, *ranking.rest), key=lambda test: test.rank) == list(tests)
+    assert list(ranking.run) == sorted(ranking.run, key=lambda test: test.rank)
     over = sum(t.expected_ms for t in ranking.run) > budget.of(sum(t.expected_ms for t in tests)) * 1.001
-    assert not over or any("smaller than the first test" in r or "no test's duration" in r for r in ranking.reasons)
+    assert not over or any("smaller than any test" in r or "no test's duration" in r for r in ranking.reasons)
+
+
+def test_a_test_that_is_too_long_waits_and_shorter_ones_still_run() -> None:
+    durations = {"slow": 900.0, "a": 40.0, "b": 40.0, "c": 40.0}
+    rows = [{"test_id": name, "score": -place} for place, name in enumerate(durations)]
+
+    ranking = cut(ordered(rows, durations), Budget(duration_ms=100.0))
+
+    assert [test.test_id for test in ranking.run] == ["a", "b"]
+    assert [test.test_id for test in ranking.rest] == ["slow", "c"]
+    assert any("1 better placed" in reason for reason in ranking.reasons)
 
 
 def test_a_time_without_known_durations_runs_everything_and_says_so() -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from weaver_forge.cli import text
-from weaver_forge.errors import ConfigurationError, SourceError, WeaverForgeError
+from weaver_forge.errors import ConfigurationError, SourceError, UsageError, WeaverForgeError
 from weaver_forge.settings import Settings, environment_with
 
 Event = dict[str, Any]
+_ERRORS: dict[Any, type[WeaverForgeError]] = {2: UsageError, 4: ConfigurationError, 5: SourceError}
 _INSTANTS = ("predicted_at", "made_at", "data_as_of", "resolve_by")
 
 
@@ -92,9 +93,8 @@ def ask(settings: Settings, verb: str, arguments: Mapping[str, Any], budget_s: f
         raise SourceError(f"no answer within {budget_s:g} s", where=f"assets {verb}", do="Publish it ahead")
     for event in events:
         if event.get("event") == "error":
-            raise WeaverForgeError(
-                str(event.get("what")), where=str(event.get("where") or ""), do=str(event.get("do") or "")
-            )
+            kind = _ERRORS.get(event.get("exit_code"), WeaverForgeError)
+            raise kind(str(event.get("what")), where=str(event.get("where") or ""), do=str(event.get("do") or ""))
     results = [event.get("data") for event in events if event.get("event") == "result"]
     if code or not results or not isinstance(results[-1], dict):
         raise WeaverForgeError(f"ended with {code} and no result", where=f"assets {verb}", do="Run it by hand")
@@ -106,7 +106,12 @@ def _start(
 ) -> "subprocess.Popen[str]":
     command = [str(settings.python), "-m", "assets", verb, json.dumps(arguments)]
     # Neither another deployment in the caller's environment nor a safe path may hide this one's packages.
-    environment = environment_with(WEAVER_FORGE_HOME=str(settings.root), PYTHONUNBUFFERED="1", PYTHONSAFEPATH="")
+    environment = environment_with(
+        WEAVER_FORGE_HOME=str(settings.root),
+        PYTHONUNBUFFERED="1",
+        PYTHONSAFEPATH="",
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+    )
     if not (settings.root / "assets" / "__main__.py").is_file():
         raise ConfigurationError(
             "there is no assets/ package to run",

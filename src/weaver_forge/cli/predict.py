@@ -7,10 +7,10 @@ from cyclopts import Parameter
 
 from weaver_forge.cli import text
 from weaver_forge.cli.pipeline import ask
-from weaver_forge.cli.place import deployment
+from weaver_forge.cli.place import place
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks.facts import SHOWN, evidence_of, fact_line, model_line, score_line
-from weaver_forge.hooks.revision import repository_at
+from weaver_forge.hooks.revision import known_revision, repository_at
 
 
 def predict(decision: str, subject: str, /, *pairs: str, json: Annotated[bool, Parameter(negative="")] = False) -> int:
@@ -22,7 +22,7 @@ def predict(decision: str, subject: str, /, *pairs: str, json: Annotated[bool, P
         pairs: Further column=value.
         json: Print the prediction rows as JSON.
     """
-    at = deployment()
+    at = place(None)
     repository = repository_at(Path.cwd())
     given = _subject(subject, pairs)
     arguments: dict[str, Any] = {"decision": decision, "subject": given}
@@ -30,7 +30,9 @@ def predict(decision: str, subject: str, /, *pairs: str, json: Annotated[bool, P
         given["revision"] = repository.resolve(given["revision"]) or given["revision"]
         given.setdefault("repo_id", repository.repo_id)
         arguments["repository"] = str(repository.root)
-    data = ask(at, "predict", arguments, None)
+    elif "revision" in given and at.snapshot is not None:
+        given |= known_revision(at.snapshot, given["revision"])
+    data = ask(at.settings, "predict", arguments, None)
     if json:
         text.as_json(data)
         return 0

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +17,7 @@ import duckdb
 
 from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
 from weaver_forge.hooks.record import Record, open_record
+from weaver_forge.hooks.revision import known_revision
 from weaver_forge.hooks.subject import Kind, kind_for, unit_of
 from weaver_forge.ledger import uuid7
 from weaver_forge.policy import Policy, PredictionView, Ruling, evaluate
@@ -121,9 +122,11 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
     spec = _spec(request.decision, around.snapshot)
     kind: Kind = kind_for(spec, list(request.match)) if spec else {}
     found = _published(request, kind, around)
-    if not found.rows and not found.contradiction:
-        found = _on_demand(request, kind, around, found.reason)
-    values = {"repo_id": request.repo_id, **request.match, **_identity(kind, found.rows)}
+    if not found.contradiction and (not found.rows or _is_stale(request, found, around)):
+        computed = _on_demand(request, kind, around, found.reason)
+        # A stale prediction that cannot be made anew stays what it is: policy says how old it may be.
+        found = computed if computed.rows or not found.rows else found
+    values = {**_whole_subject(request, kind, around), **_identity(kind, found.rows)}
     subject = {k: str(v) for k, v in values.items() if v and (k in request.match or k in kind.get("decided_per", ()))}
     unit = unit_of(kind, values) if kind else "|".join(str(value) for value in values.values() if value)
     record = open_record(around.ledger, decision=request.decision, unit=unit, hook=request.hook, now=around.now)
@@ -239,16 +242,24 @@ def _on_demand(request: GateRequest, kind: Kind, around: Circumstances, reason: 
     if around.on_demand is None or not kind:
         return _Found([], reason)
     try:
-        rows = around.on_demand(request.decision, kind["entity"], _whole_subject(request, kind))
+        rows = around.on_demand(request.decision, kind["entity"], _whole_subject(request, kind, around))
     except WeaverForgeError as error:
         return _Found([], f"{reason}; computing one now failed: {error}")
     return _of_one_unit(rows, kind, request.repo_id) if rows else _Found([], f"{reason}; nor could one be computed now")
 
 
-def _whole_subject(request: GateRequest, kind: Kind) -> dict[str, str]:
-    """What was asked, with the caller's repository where the subject stands in one and none was named."""
-    own = {"repo_id": request.repo_id} if "repo_id" in kind["key"] and request.repo_id else {}
-    return {**own, **request.match}
+def _is_stale(request: GateRequest, found: _Found, around: Circumstances) -> bool:
+    rule, _ = around.policy.for_decision(request.decision)
+    made_at: datetime = found.rows[0]["made_at"]
+    return around.now - made_at > timedelta(hours=rule.max_age_hours)
+
+
+def _whole_subject(request: GateRequest, kind: Kind, around: Circumstances) -> dict[str, str]:
+    """What was asked, with the repository and the whole commit id where they are known."""
+    own = {"repo_id": request.repo_id} if "repo_id" in kind.get("key", ["repo_id"]) and request.repo_id else {}
+    if "revision" not in request.match or own or around.snapshot is None:
+        return {**own, **request.match}
+    return {**request.match, **known_revision(around.snapshot, request.match["revision"])}
 
 
 def _view(found: _Found) -> PredictionView | None:

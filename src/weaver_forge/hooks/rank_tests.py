@@ -121,29 +121,41 @@ def ordered(rows: Sequence[Mapping[str, Any]], durations: Mapping[str, float | N
 
 
 def cut(tests: Sequence[RankedTest], budget: Budget) -> Ranking:
-    """The longest beginning of the order that fits; at least one test, and said when that breaks the budget."""
-    total = sum(test.expected_ms for test in tests)
-    allowed, spent, n = budget.of(total), 0.0, 0
-    for test in tests:
-        if spent + test.expected_ms > allowed * (1 + 1e-9):
-            break
-        spent += test.expected_ms
-        n += 1
+    """Take tests in order while they fit; one that is too long waits, and shorter ones after it may still fit.
+
+    At least one test runs, and it is said when that breaks the budget or when better placed tests had to wait.
+    """
     n_known = sum(test.duration_ms is not None for test in tests)
-    reasons = []
-    if n == 0 and tests:
-        n, spent = 1, tests[0].expected_ms
-        reasons.append("the budget is smaller than the first test: it runs all the same, alone")
+    if n_known == 0 and budget.share is None:
+        why = "no test's duration is known, so a time cannot be met: all tests are in the run list"
+        return Ranking(run=tuple(tests), rest=(), reasons=(why,), run_everything=False)
+    total = sum(test.expected_ms for test in tests)
+    taken, reasons = _fitting(tests, budget.of(total)), []
+    if tests and not taken:
+        taken = {tests[0].rank}
+        reasons.append("the budget is smaller than any test: the first runs all the same, alone")
+    run = tuple(test for test in tests if test.rank in taken)
+    rest = tuple(test for test in tests if test.rank not in taken)
+    overtaken = sum(test.rank < run[-1].rank for test in rest) if run else 0
+    if overtaken:
+        reasons.append(f"{overtaken} better placed tests did not fit and come first in the rest")
     if n_known == 0:
-        if budget.share is None:
-            why = "no test's duration is known, so a time cannot be met: all tests are in the run list"
-            return Ranking(run=tuple(tests), rest=(), reasons=(why,), run_everything=False)
         reasons.append("no test's duration is known: the share is one of tests, not of time")
     elif n_known < len(tests):
         reasons.append(f"{len(tests) - n_known} of {len(tests)} tests have no known duration: the median stands in")
-    share = f"{spent / total:.0%} of the expected time" if total else "no time at all"
-    reasons.insert(0, f"{n} of {len(tests)} tests now, {share}; run the other {len(tests) - n} later")
-    return Ranking(run=tuple(tests[:n]), rest=tuple(tests[n:]), reasons=tuple(reasons), run_everything=False)
+    share = f"{sum(test.expected_ms for test in run) / total:.0%} of the expected time" if total else "no time at all"
+    reasons.insert(0, f"{len(run)} of {len(tests)} tests now, {share}; run the other {len(rest)} later")
+    return Ranking(run=run, rest=rest, reasons=tuple(reasons), run_everything=False)
+
+
+def _fitting(tests: Sequence[RankedTest], allowed_ms: float) -> set[int]:
+    """Ranks of the tests that fit, taken greedily in order; rounding must not cost a test."""
+    taken, spent = set(), 0.0
+    for test in tests:
+        if spent + test.expected_ms <= allowed_ms * (1 + 1e-9):
+            spent += test.expected_ms
+            taken.add(test.rank)
+    return taken
 
 
 def known_durations(snapshot: "Snapshot | None", repo_id: str) -> dict[str, float | None]:

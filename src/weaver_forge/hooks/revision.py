@@ -1,17 +1,22 @@
 """What git says about the working directory: the repository, its identity and what a revision means there.
 
-Three short git calls and nothing else: a gate starts in well under half a second. Reading history belongs in
-``sources``.
+Three short git calls, or one look into the snapshot, and nothing else: a gate starts in well under half a second.
+Reading history belongs in ``sources``.
 """
 
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weaver_forge.contracts.identity import local_repo_id, repo_id_from_remote
 
+if TYPE_CHECKING:
+    from weaver_forge.snapshot import Snapshot
+
 SHALLOW = "shallow clone: fetch full history (actions/checkout fetch-depth: 0)"
+CHANGES = "core_changes__changes"
 _HEX = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -38,6 +43,15 @@ def repository_at(folder: Path) -> LocalRepository | None:
     remote = _git(root, "config", "--get", "remote.origin.url")
     repo_id = (repo_id_from_remote(remote) if remote else None) or local_repo_id(str(root.resolve()))
     return LocalRepository(root, repo_id, is_shallow=lines[1] == "true")
+
+
+def known_revision(snapshot: "Snapshot", revision: str) -> dict[str, str]:
+    """Repository and whole commit id of the one ingested change that begins so; nothing where there is no such one."""
+    if CHANGES not in snapshot.tables():
+        return {}
+    sql = f"select repo_id, revision from {CHANGES} where starts_with(revision, ?) limit 2"  # noqa: S608 - a constant
+    found = snapshot.rows(sql, [revision])
+    return found[0] if len(found) == 1 else {}
 
 
 def looks_like_commit(revision: str) -> bool:
