@@ -1,8 +1,8 @@
 """The commands that the pipeline carries out: each starts a verb in the deployment and relays what it says."""
 
-import subprocess
+import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import Parameter
 
@@ -115,7 +115,7 @@ def models_list(*, json: Json = False) -> int:
     return relay(deployment(), "models", {}, as_json=json)
 
 
-def dev(*, port: int = 3000, host: str = "127.0.0.1") -> int:
+def dev(*, port: int = 3000, host: str = "127.0.0.1") -> NoReturn:
     """Start the Dagster UI on this deployment; it stays on this machine unless another host is given.
 
     Args:
@@ -130,15 +130,14 @@ def dev(*, port: int = 3000, host: str = "127.0.0.1") -> int:
     environment = environment_with(
         DAGSTER_HOME=str(home), DAGSTER_DISABLE_TELEMETRY="1", WEAVER_FORGE_HOME=str(at.root), PYTHONPATH=str(at.root)
     )
+    os.chdir(at.root)
     try:
-        code = subprocess.run(command, cwd=at.root, env=environment, check=False).returncode
+        # In this process's place: whoever stops the command stops Dagster, and no orphan keeps the port.
+        os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
     except OSError as error:
         raise ConfigurationError(
             f"the interpreter cannot be started: {error.strerror}", where=str(at.python), do="Check [pipeline] python"
         ) from error
-    except KeyboardInterrupt:
-        return 0
-    return 0 if code in {0, -2, 130} else 70
 
 
 def _absolute(pattern: str) -> Path:

@@ -111,6 +111,7 @@ class _Found:
     rows: Rows
     reason: str = ""
     contradiction: str = ""
+    remark: str = ""
 
 
 def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
@@ -123,13 +124,14 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
     kind: Kind = kind_for(spec, list(request.match)) if spec else {}
     found = _published(request, kind, around)
     if not found.contradiction and (not found.rows or _is_stale(request, found, around)):
-        computed = _on_demand(request, kind, around, found.reason)
+        computed = _on_demand(request, kind, around, found.reason or "the published prediction is stale")
         # A stale prediction that cannot be made anew stays what it is: policy says how old it may be.
-        found = computed if computed.rows or not found.rows else found
+        found = computed if computed.rows or not found.rows else replace(found, remark=computed.reason)
     values = {**_whole_subject(request, kind, around), **_identity(kind, found.rows)}
     subject = {k: str(v) for k, v in values.items() if v and (k in request.match or k in kind.get("decided_per", ()))}
     unit = unit_of(kind, values) if kind else "|".join(str(value) for value in values.values() if value)
     record = open_record(around.ledger, decision=request.decision, unit=unit, hook=request.hook, now=around.now)
+    record.notes += [found.remark] if found.remark else []
     with record.session():
         ruling = evaluate(
             around.policy,
