@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from assets import plots, tracking
-from assets.predicting import Provenance, data_as_of, ledger_rows, predict, subjects_of
+from assets.predicting import Provenance, data_as_of, predict, record, subjects_of
 from assets.resources import POOL, Deployment, SpecTables
 from assets.tables import Metadata, table_assets
 from models.learning import Judgement, learn
@@ -30,6 +30,11 @@ from weaver_forge.contracts.values import Maturity, Origin
 
 SEED = 20_260_301
 """Fitting and bootstraps start from this: the same data give the same model and the same intervals."""
+
+
+_OUTCOME = (
+    "prediction_id", "outcome", "maturity", "outcome_known_at", "link_method", "link_confidence", "cost",
+)  # fmt: skip
 
 
 def decision_assets(spec: DecisionSpec) -> list[dg.AssetsDefinition]:
@@ -146,7 +151,7 @@ def publish_predictions(deployment: Deployment, spec: DecisionSpec, kind: Subjec
     )
     said = predict(spec, kind, document, tables, subjects, provenance)
     with deployment.ledger() as ledger:
-        ledger.append("predictions", ledger_rows(spec, kind, said), now=now)
+        said = record(ledger, spec, kind, said, now=now)
     deployment.warehouse.replace(prediction_table(spec, kind), said.rows)
     if said.candidates is not None and not said.candidates.is_empty():
         deployment.warehouse.replace(candidate_table(spec, kind), said.candidates)
@@ -219,24 +224,23 @@ def resolve_and_score(deployment: Deployment, spec: DecisionSpec, kind: SubjectK
 def _outcomes(
     kind: SubjectKind, tables: SpecTables, waiting: list[dict[str, Any]], now: datetime
 ) -> Iterator[dict[str, Any]]:
+    made = [row["predicted_at"] if row["origin"] == Origin.REPLAY.value else row["made_at"] for row in waiting]
     subjects = subjects_of(kind, waiting).with_columns(
-        pl.Series("prediction_id", [row["prediction_id"] for row in waiting], dtype=pl.String)
+        pl.Series("prediction_id", [row["prediction_id"] for row in waiting], dtype=pl.String),
+        pl.Series("foreseen_at", made, dtype=pl.Datetime("us")),
     )
     labels = kind.labels(tables, subjects.select(kind.subject_columns).unique(maintain_order=True), now)
     resolved = labels.filter(pl.col("maturity") != Maturity.PENDING.value)
-    for row in subjects.join(resolved, on=kind.subject_columns, how="inner").iter_rows(named=True):
-        yield {
-            name: row[name]
-            for name in (
-                "prediction_id",
-                "outcome",
-                "maturity",
-                "outcome_known_at",
-                "link_method",
-                "link_confidence",
-                "cost",
-            )
-        }
+    joined = subjects.join(resolved, on=kind.subject_columns, how="inner")
+    # Somebody may ask on demand about what is settled already: no prediction, so nothing to be proud of.
+    is_late = (pl.col("outcome_known_at") <= pl.col("foreseen_at")).fill_null(value=False)
+    counted = joined.with_columns(
+        *(pl.when(~is_late).then(pl.col(name)).alias(name) for name in ("outcome", "outcome_known_at", "cost")),
+        maturity=pl.when(is_late).then(pl.lit(Maturity.UNRESOLVABLE.value)).otherwise("maturity"),
+        link_method=pl.when(is_late).then(pl.lit("known before it was predicted")).otherwise("link_method"),
+    )
+    for row in counted.iter_rows(named=True):
+        yield {name: row[name] for name in _OUTCOME}
 
 
 def _score_rows(

@@ -25,7 +25,7 @@ from weaver_forge.contracts.decision import (
     prediction_table,
 )
 from weaver_forge.contracts.dtypes import shaped
-from weaver_forge.ledger import idempotency_key, uuid7
+from weaver_forge.ledger import Ledger, idempotency_key, uuid7
 
 _LEDGER_PROVENANCE = (
     "predicted_at", "made_at", "origin", "baseline_name", "model_name", "model_version", "is_baseline",
@@ -88,6 +88,26 @@ def predict(
 def model_version(document: Mapping[str, Any]) -> str:
     """The registered version, marked where it is the baseline that speaks."""
     return f"baseline-{document['version']}" if document["is_baseline"] else str(document["version"])
+
+
+def record(ledger: Ledger, spec: DecisionSpec, kind: SubjectKind, said: Predictions, *, now: datetime) -> Predictions:
+    """Write the predictions to the ledger, before anybody sees them.
+
+    Returns:
+        The same; one that this version made before for the same time keeps the id under which it was recorded.
+    """
+    rows = ledger_rows(spec, kind, said)
+    if ledger.append("predictions", rows, now=now) == len(rows):
+        return said
+    stored = ledger.rows(
+        "predictions",
+        "where decision = :decision and entity = :entity",
+        {"decision": spec.name, "entity": kind.entity},
+        columns=("prediction_id", "idempotency_key"),
+    )
+    ids = {row["idempotency_key"]: row["prediction_id"] for row in stored}
+    recorded = pl.Series("prediction_id", [ids[row["idempotency_key"]] for row in rows])
+    return Predictions(said.rows.with_columns(recorded), said.candidates)
 
 
 def ledger_rows(spec: DecisionSpec, kind: SubjectKind, said: Predictions) -> list[dict[str, Any]]:

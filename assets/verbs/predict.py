@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from assets.predicting import Provenance, data_as_of, ledger_rows
+from assets.predicting import Provenance, data_as_of, record
 from assets.predicting import predict as predict_subjects
 from assets.registry import load_spec
 from assets.resources import Emit
@@ -89,7 +89,7 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
         )
     said = predict_subjects(spec, kind, document, tables, subjects, provenance)
     with Ledger.open(settings.ledger_url) as ledger:
-        ledger.append("predictions", ledger_rows(spec, kind, said), now=now)
+        said = record(ledger, spec, kind, said, now=now)
     emit({
         "event": "result",
         "data": {

@@ -69,8 +69,6 @@ def lived(
     folder, _truth = organisation
     root = tmp_path_factory.mktemp("deployment")
     shutil.copytree(folder, root / "organisation", symlinks=True)
-    (root / "dagster_home").mkdir()
-    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", root / "dagster_home")
     shutil.copy(ROOT / "policy.yaml", root)
     events: list[dict[str, Any]] = []
     start, history_end = PLAN.starts_at, PLAN.starts_at + timedelta(days=6)

@@ -72,7 +72,7 @@ def tail(ledger: "Ledger", kind: str, n: int) -> list[dict[str, Any]]:
 def unresolved(ledger: "Ledger", decision: str, entity: str) -> list[dict[str, Any]]:
     """Predictions without a mature or unresolvable outcome, oldest first.
 
-    Each row: prediction_id, subject, unit, origin, predicted_at, resolve_by (null where unstated).
+    Each row: prediction_id, subject, unit, origin, predicted_at, made_at, resolve_by (null where unstated).
     """
     return ledger.rows(
         "predictions",
@@ -80,7 +80,7 @@ def unresolved(ledger: "Ledger", decision: str, entity: str) -> list[dict[str, A
         "where r.decision = :d and r.entity = :e and (o.maturity is null or o.maturity = 'pending') "
         "order by r.batch_seq, r.position",
         {"d": decision, "e": entity},
-        columns=("prediction_id", "subject", "unit", "origin", "predicted_at", "resolve_by"),
+        columns=("prediction_id", "subject", "unit", "origin", "predicted_at", "made_at", "resolve_by"),
     )
 
 
