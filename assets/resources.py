@@ -58,6 +58,10 @@ class Deployment:
         """Forget what was read of a table before it was written."""
         self._held.pop(table.name, None)
 
+    def forget(self) -> None:
+        """Let go of everything read: what a job shared between its steps is not kept for the next one."""
+        self._held.clear()
+
     def step(self, name: str) -> None:
         """Say that a step begins."""
         self.emit({"event": "progress", "step": name})

@@ -53,6 +53,16 @@ class Request:
         return json.dumps(self.said, sort_keys=True)
 
     @property
+    def stamp(self) -> tuple[str, str, int | None, datetime | None]:
+        """Path, context, size and modification time: a file that has not changed is not read to find that out.
+
+        A repository has no stamp that could be trusted; it is identified by its head.
+        """
+        is_file = self.path.is_file()
+        size = self.path.stat().st_size if is_file else None
+        return str(self.path), self.context, size, self.received_at if is_file else None
+
+    @property
     def received_at(self) -> datetime:
         """Modification time, UTC: the best arrival time that a file has."""
         return datetime.fromtimestamp(self.path.stat().st_mtime, tz=UTC).replace(tzinfo=None)
@@ -146,6 +156,7 @@ class _Intake:
         self._tables = {table.name: table for table in source.tables}
         known = deployment.warehouse.read(RAW_INGEST_INPUTS, where=f"source = '{source.name}'")
         self._known = set(zip(known["input_sha256"], known["context"], strict=True))
+        self._seen = set(known.select("name", "context", "size_bytes", "modified_at").iter_rows())
         self._rows: dict[str, list[pl.DataFrame]] = {}
         self._inputs: list[dict[str, object]] = []
         self._rejected: list[dict[str, object]] = []
@@ -156,6 +167,9 @@ class _Intake:
     def take(self, request: Request) -> None:
         """Decode one input unless it was taken in before. A source that cannot be read is a problem, not a stop."""
         try:
+            if request.path.is_file() and request.stamp in self._seen:
+                self.skipped += 1
+                return
             identity = self._source.identify(request.path)
             if (identity, request.context) in self._known:
                 self.skipped += 1
@@ -180,7 +194,8 @@ class _Intake:
                 self._write_rows()
         self._inputs.append({
             "source": self._source.name, "input_sha256": identity, "context": request.context,
-            "name": str(request.path), "n_rows": n_rows, "n_rejected": refused, "ingested_at": now,
+            "name": str(request.path), "size_bytes": request.stamp[2], "modified_at": request.stamp[3],
+            "n_rows": n_rows, "n_rejected": refused, "ingested_at": now,
         })  # fmt: skip
         self._known.add((identity, request.context))
         self.read, self.decoded, self.refused = self.read + 1, self.decoded + n_rows, self.refused + refused

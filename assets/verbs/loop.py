@@ -48,6 +48,7 @@ class Runner:
             instance=self._instance,
             raise_on_error=False,
         )
+        self.deployment.forget()
         if not result.success:
             raise _failure(name, result)
 

@@ -16,6 +16,13 @@ RAW_INGEST_INPUTS = Table(
         Column("input_sha256", "VARCHAR", "Hex SHA-256 of the bytes (for git: of repo_id and head revision)."),
         Column("context", "VARCHAR", "What the caller said about it (revision, run) as canonical JSON."),
         Column("name", "VARCHAR", "Path or repository as given."),
+        Column("size_bytes", "BIGINT", "Size of the file; null for a repository.", nullable=True),
+        Column(
+            "modified_at",
+            "TIMESTAMP",
+            "Modification time, UTC; same path, size and time = not read again.",
+            nullable=True,
+        ),
         Column("n_rows", "BIGINT", "Rows decoded."),
         Column("n_rejected", "BIGINT", "Pieces refused."),
         Column("ingested_at", "TIMESTAMP", "When it was taken in, UTC."),
