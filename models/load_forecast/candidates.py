@@ -26,6 +26,12 @@ CANDIDATES: tuple[str, ...] = (
     "c_recent_16",
     "c_recent_60",
     "c_recent_180",
+    "c_median_16",
+    "c_median_60",
+    "c_median_day",
+    "c_median_all",
+    "c_hour",
+    "c_hour_shift",
     "c_trend",
     "c_yesterday",
     "c_yesterday_shift",
@@ -133,7 +139,8 @@ def forecast(series: Prefix, season: Season, origin: Ints, target: Ints) -> dict
     """
     ahead = target - origin
     seasonal = _Seasonal(series, season, origin, target)
-    out = _levels(series, origin, ahead)
+    out = _levels(series, season, origin, ahead)
+    out |= _hourly(series, season, origin, target)
     fading = np.exp(-ahead / max(season.day / 6, 1.0))
     even, yesterday = np.ones(DAYS), np.eye(1, DAYS)[0]
     recent = np.asarray(FADE ** np.arange(DAYS), dtype=np.float64)
@@ -169,17 +176,48 @@ def forecast(series: Prefix, season: Season, origin: Ints, target: Ints) -> dict
     return {name: out[name] for name in CANDIDATES}
 
 
-def _levels(series: Prefix, origin: Ints, ahead: Ints) -> dict[str, Floats]:
+def _levels(series: Prefix, season: Season, origin: Ints, ahead: Ints) -> dict[str, Floats]:
     """What the newest values say without any season."""
     out = {"c_last": series.last[origin]}
     for width in (4, 16, 60, 180):
         out[f"c_recent_{width}"] = series.mean(origin - width + 1, origin, origin)
+    out |= _medians(series, season, origin)
     before = series.mean(origin - 31, origin - 16, origin)
     slope = (out["c_recent_16"] - before) / 16
     damping = 0.9
     steps = damping * (1 - damping**ahead) / (1 - damping)  # a damped trend: the slope halves in seven steps
     out["c_trend"] = out["c_recent_4"] + np.nan_to_num(slope) * steps
     return out
+
+
+def _medians(series: Prefix, season: Season, origin: Ints) -> dict[str, Floats]:
+    """Medians of the newest values: a spike moves them little. Taken once an origin, however many its steps."""
+    distinct, place = np.unique(origin, return_inverse=True)
+    widths = {"c_median_16": 16, "c_median_60": 60, "c_median_day": season.day, "c_median_all": 7 * season.day}
+    out = {}
+    for name, width in widths.items():
+        # The longest ones are thinned: 200 values give the same median for our purpose.
+        back = np.unique(np.linspace(0, width - 1, min(width, 200)).astype(np.int64))
+        out[name] = nan_median(_take(series, distinct[:, None] - back[None, :]))[place]
+    return out
+
+
+def _hourly(series: Prefix, season: Season, origin: Ints, target: Ints) -> dict[str, Floats]:
+    """Median at the same minute of the past hours: jobs run by the clock."""
+    hour = season.day // 24
+    if hour < 2:
+        nothing = np.full(len(origin), np.nan)
+        return {"c_hour": nothing, "c_hour_shift": nothing}
+    newest = target - hour * -(-(target - origin) // hour)
+    back = hour * np.arange(12)
+    same = nan_median(_take(series, newest[:, None] - back[None, :]))
+    level = nan_median(_take(series, origin[:, None] - np.arange(hour * 12)[None, :: max(hour // 8, 1)]))
+    return {"c_hour": same, "c_hour_shift": same - level + series.mean(origin - hour + 1, origin, origin)}
+
+
+def _take(series: Prefix, index: Ints) -> Floats:
+    """Values at these indices, NaN before the start."""
+    return np.where(index >= 0, series.values[np.maximum(index, 0)], np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +272,7 @@ class _Seasonal:
         usable = np.where(np.isnan(then), np.nan, profile)
         before = nan_mean(then, weights)
         ratio = np.clip(np.where(np.abs(before) > 1e-9, now / np.where(before == 0, 1.0, before), 1.0), 0.25, 4.0)
-        return nan_mean(usable, weights) * ratio
+        return np.asarray(nan_mean(usable, weights) * ratio, dtype=np.float64)
 
 
 def seasonal_error(values: Floats, season: Season) -> Floats:

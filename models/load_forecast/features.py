@@ -16,10 +16,14 @@ from weaver_forge.contracts.table import Column
 POINTS = "core_service__points"
 LEAST_LEVEL = 0.05
 """Floor of the expected value against the level when an interval is widened or narrowed with the count."""
+LEAST_SPREAD = 0.02
+"""Floor of the expected error as a share of the level."""
 
 _ABOUT = {
     "c_last": "The newest value",
     "c_recent": "Mean of the newest values",
+    "c_median": "Median of the newest values",
+    "c_hour": "Median at the same minute of the past hours",
     "c_trend": "Newest level and damped slope",
     "c_yesterday": "The same time a day ago",
     "c_last_week": "The same time a week ago",
@@ -113,7 +117,8 @@ def _columns(values: Floats, season: Season, origin: Ints, target: Ints) -> dict
     expected = np.where(np.isnan(out["c_profile"]), level, out["c_profile"])
     positive = lowest[origin] >= 0
     ratio = np.where(level > 0, np.maximum(expected, LEAST_LEVEL * level) / np.where(level > 0, level, 1.0), 1.0)
-    floor = 1e-3 * np.maximum(np.abs(level), 1e-9)  # a constant series has no seasonal error, yet no certainty
+    # A series that hardly moved so far has next to no seasonal error, yet no certainty.
+    floor = LEAST_SPREAD * np.maximum(np.abs(level), 1e-9)
     size = np.maximum(np.nan_to_num(scale), floor)
     out["scale"] = scale
     out["spread"] = size * np.where(positive, np.sqrt(np.clip(ratio, LEAST_LEVEL, 20.0)), 1.0)
