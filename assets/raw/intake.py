@@ -167,17 +167,20 @@ class _Intake:
     def take(self, request: Request) -> None:
         """Decode one input unless it was taken in before. A source that cannot be read is a problem, not a stop."""
         try:
-            if request.path.is_file() and request.stamp in self._seen:
-                self.skipped += 1
-                return
-            identity = self._source.identify(request.path)
-            if (identity, request.context) in self._known:
-                self.skipped += 1
-                return
-            self._decode(request, identity)
+            self._take(request)
         except (SourceError, OSError) as error:
             problem = error if isinstance(error, SourceError) else SourceError(str(error), where=str(request.path))
             self._deployment.problems.append(problem)
+
+    def _take(self, request: Request) -> None:
+        if request.path.is_file() and request.stamp in self._seen:
+            self.skipped += 1
+            return
+        identity = self._source.identify(request.path)
+        if (identity, request.context) in self._known:
+            self.skipped += 1
+        else:
+            self._decode(request, identity)
 
     def _decode(self, request: Request, identity: str) -> None:
         now = self._deployment.settings.now()

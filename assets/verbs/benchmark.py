@@ -30,8 +30,10 @@ LARGEST_BYTES = 512 * 1024 * 1024
 
 
 def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
-    """Measure ``{"decision": name, "data": folder}``."""
-    spec = load_spec(settings, str(arguments["decision"]))
+    """Measure ``{"name": decision, "data": folder}``."""
+    spec = load_spec(settings, str(arguments["name"]))
+    if not arguments.get("data"):
+        raise UsageError("benchmark needs data", do="Name a folder with --data DIR; see docs/benchmarks.md")
     folder = Path(str(arguments["data"]))
     try:
         module = importlib.import_module(f"{settings.decisions[spec.name]}.evaluation")
