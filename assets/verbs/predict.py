@@ -22,7 +22,6 @@ from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
-from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
 from weaver_forge.contracts.values import Origin
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.ledger import Ledger
