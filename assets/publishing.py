@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -41,7 +42,7 @@ def snapshot_asset(specs: Sequence[DecisionSpec]) -> dg.AssetsDefinition:
     )
     def publish(
         _context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
-    ) -> dg.MaterializeResult[object]:
+    ) -> dg.MaterializeResult[Any]:
         deployment.step(SNAPSHOT)
         version = publish_snapshot(deployment)
         return dg.MaterializeResult(metadata={"version": version})
