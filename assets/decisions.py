@@ -15,7 +15,7 @@ from assets import plots, tracking
 from assets.predicting import Provenance, data_as_of, predict, record, subjects_of
 from assets.resources import POOL, Deployment, SpecTables
 from assets.tables import Metadata, table_assets
-from models.learning import Judgement, learn
+from models.learning import Judgement, in_units, learn
 from weaver_forge import metrics
 from weaver_forge.contracts.decision import (
     DecisionSpec,
@@ -253,7 +253,8 @@ def _score_rows(
 ) -> list[dict[str, Any]]:
     if not rows:
         return []
-    frame = pl.DataFrame(rows, infer_schema_length=None)
+    numbers = pl.DataFrame(rows, infer_schema_length=None).drop("predicted_at", "subject")
+    frame = in_units(kind, pl.concat([subjects_of(kind, rows), numbers], how="horizontal"))
     newest = frame["predicted_at"].max()
     return [
         {

@@ -4,10 +4,9 @@ Put here what holds for all decisions. What only one decision knows belongs in i
 numbers out; storing, registering and publishing are the assets' business.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +22,9 @@ from weaver_forge.contracts.decision import (
     Tables,
 )
 from weaver_forge.contracts.values import Maturity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TRAIN_SHARE = 0.7
 """Share of the mature subjects, oldest first, that the judged model learns from."""
@@ -117,7 +119,8 @@ def judge(
         )
     model = kind.model.fit(older, known, rng)
     baseline = kind.baseline.fit(older, known, rng)
-    rows = compare(kind, model, baseline, newer).rows.join(labels, on=kind.subject_columns, how="inner")
+    joined = compare(kind, model, baseline, newer).rows.join(labels, on=kind.subject_columns, how="inner")
+    rows = in_units(kind, joined)
     scores = tuple(metrics.evaluate(kind.metrics, rows, rng=rng))
     promoted, reason = _promotion(kind, scores)
     return Judgement(
@@ -147,6 +150,17 @@ def beside(kind: SubjectKind, rows: pl.DataFrame, baseline_rows: pl.DataFrame) -
     )
     unit = pl.concat_str([pl.col(name).cast(pl.String) for name in kind.decided_per], separator="|")
     return mine.join(other, on=kind.subject_columns, how="left").with_columns(unit.alias("unit"))
+
+
+def in_units(kind: SubjectKind, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows in subject order (event metrics read them in time), with the unit that the bootstrap draws."""
+    instants = {column.name for column in kind.key if column.type == "TIMESTAMP"}
+    if kind.judged_per:
+        parts = [pl.col(n).dt.date() if n in instants else pl.col(n) for n in kind.judged_per]
+    else:
+        parts = [pl.col(n) for n in kind.decided_per]
+    unit = pl.concat_str([part.cast(pl.String) for part in parts], separator="|")
+    return rows.sort(kind.subject_columns).with_columns(unit.alias("unit"))
 
 
 def output(kind: SubjectKind, rows: pl.DataFrame) -> pl.DataFrame:

@@ -36,6 +36,7 @@ def configure(*, window_minutes: int = 10, history_days: float = 30.0) -> Decisi
         entity="windows",
         key=(SERVICE_KEY, Column("window_at", "TIMESTAMP", "Start of the window, UTC.")),
         decided_per=("service_key", "window_at"),
+        judged_per=("service_key", "window_at"),
         predicts="event",
         label="An incident of the service overlaps the window.",
         maturity="24 h after the window: incidents are declared late.",

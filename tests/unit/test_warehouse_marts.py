@@ -174,7 +174,7 @@ def test_an_edge_is_a_call_between_two_services(con: duckdb.DuckDBPyConnection, 
 
 
 def test_silence_of_one_service_is_zero_and_silence_of_all_is_a_gap(con: duckdb.DuckDBPyConnection) -> None:
-    at = [DAY + timedelta(minutes=m) for m in (-10, 0, 1, 1, 5)]
+    at = [DAY + timedelta(minutes=m) for m in (-10, 0, 1, 1, 9)]
     services = ["old", "a", "a", "b", "b"]
     red_table(
         con,
@@ -189,13 +189,25 @@ def test_silence_of_one_service_is_zero_and_silence_of_all_is_a_gap(con: duckdb.
         service: {(t - DAY).seconds // 60: v for t, v in requests.filter(service_key=service)["at", "value"].rows()}
         for service in ("a", "b", "old")
     }
-    assert by_service == {"a": {0: 4, 1: 2, 5: 0}, "b": {1: 8, 5: 5}, "old": {0: 0, 1: 0, 5: 0}}
+    assert by_service == {"a": {0: 4, 1: 2, 9: 0}, "b": {1: 8, 9: 5}, "old": {0: 0, 1: 0, 9: 0}}
     assert requests.filter(pl.col("value") == 0)["n"].to_list() == [0, 0, 0, 0]
     ratios = points.filter(metric="error_ratio")
     assert ratios["value"].to_list() == [0.25, 0, 0.25, 0]
     assert points.filter(metric="latency_p95_ms").height == 4
     assert set(points["step_s"]) == {60}
     assert (points["known_at"] - points["at"]).unique().to_list() == [timedelta(minutes=2)]
+
+
+def test_a_short_silence_of_all_is_zero_and_known_only_after_it_has_ended(con: duckdb.DuckDBPyConnection) -> None:
+    at = [DAY, DAY + timedelta(minutes=3), DAY + timedelta(minutes=9)]
+    red_table(con, {"service_key": ["a"] * 3, "minute_at": at, "n": [1] * 3, "n_errors": [0] * 3, "p95": [1.0] * 3})
+
+    requests = marts.service_points(con, DAY, NEXT).filter(metric="requests")
+
+    minutes = {
+        (t - DAY).seconds // 60: (v, (k - t).seconds // 60) for t, v, k in requests["at", "value", "known_at"].rows()
+    }
+    assert minutes == {0: (1, 2), 1: (0, 7), 2: (0, 7), 3: (1, 2), 9: (1, 2)}
 
 
 def test_points_do_not_depend_on_how_days_are_cut(con: duckdb.DuckDBPyConnection) -> None:

@@ -148,6 +148,8 @@ class SubjectKind:
         entity: Plural noun; names the tables ``feat_<decision>__<entity>`` and ``pred_<decision>__<entity>``.
         key: Columns that identify a subject.
         decided_per: The key columns that one decision covers (a ranking decides once per repo and revision).
+        judged_per: The key columns that the bootstrap draws as one: neighbouring windows of a service are no
+            independent evidence. An instant among them counts by its day. Empty = decided_per.
         predicts: An event (probability) or a quantity (value and quantiles).
         label: What counts as going wrong, in words.
         maturity: When the label may be used, in words.
@@ -181,6 +183,7 @@ class SubjectKind:
     model: Method
     metrics: tuple[str, ...]
     candidates: str = ""
+    judged_per: tuple[str, ...] = ()
     one_sided_for: timedelta = timedelta(0)
 
     @property

@@ -25,6 +25,10 @@ PARENT_REACH = timedelta(hours=6)
 MEMORY_OF_SERVICES = timedelta(days=7)
 """A service unseen for longer is no longer known: its silence then is no observation of zero requests."""
 
+QUIET = timedelta(minutes=5)
+"""Silence of everything is an observation of zero where something was seen this long before and after it: a thin
+night has empty minutes, and leaving them out would make the load look higher than it is. Longer is a gap."""
+
 _SPANS = CORE_TRACE_SPANS.name
 _NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -148,9 +152,10 @@ order by caller_key, callee_key, hour_at
 def service_points(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
     """``core_service__points`` of a day range, from the RED minutes of it and of the seven days before.
 
-    A minute in which some service was observed but a known one was not is zero requests of that one; a minute
-    in which none was observed is a gap and has no row. A service is known from its first minute on until seven
-    days after its last: what a point says never depends on later minutes, nor on how days are cut into ranges.
+    A minute in which a known service was not observed is zero requests of it, if something was observed in that
+    minute, or within :data:`QUIET` before and after it; other minutes are gaps and have no row. A zero that rests
+    on a later observation is known only after that. A service is known from its first minute on until seven days
+    after its last, so what a point says does not depend on how days are cut into ranges.
     """
     query = f"""
 -- grain: metric of a service in a minute
@@ -163,19 +168,36 @@ with seen as (
     duration_p95_ms
   from {CORE_TRACE_RED_MINUTES.name}
   where minute_at >= {_timestamp(start - MEMORY_OF_SERVICES)}
-    and minute_at < {_timestamp(end)}
+    and minute_at < {_timestamp(end + QUIET)}
+),
+heard as (
+  select distinct minute_at from seen where minute_at >= {_timestamp(start - QUIET)}
+),
+stretches as (
+  select minute_at, lead(minute_at) over (order by minute_at) as next_at from heard
+),
+minutes as (
+  select minute_at, true as is_heard from heard
+  union all
+  select unnest(generate_series(minute_at + interval 1 minute, next_at - interval 1 minute, interval 1 minute)), false
+  from stretches
+  where next_at - minute_at <= {_interval(QUIET)}
 ),
 grid as (
   select
     services.service_key,
-    minutes.minute_at
+    minutes.minute_at,
+    minutes.is_heard
   from (select distinct service_key from seen) as services
-  cross join (select distinct minute_at from seen where minute_at >= {_timestamp(start)}) as minutes
+  cross join minutes
+  where minutes.minute_at >= {_timestamp(start)}
+    and minutes.minute_at < {_timestamp(end)}
 ),
 known as (
   select
     grid.service_key,
     grid.minute_at,
+    grid.is_heard,
     case when seen.minute_at = grid.minute_at then seen.n_requests else 0 end as n,
     seen.n_errors,
     seen.duration_p95_ms
@@ -186,11 +208,11 @@ known as (
   where grid.minute_at - seen.minute_at <= {_interval(MEMORY_OF_SERVICES)}
 ),
 points as (
-  select service_key, 'requests' as metric, minute_at, n::double as value, n from known
+  select service_key, 'requests' as metric, minute_at, n::double as value, n, is_heard from known
   union all
-  select service_key, 'error_ratio', minute_at, n_errors / n, n from known where n > 0
+  select service_key, 'error_ratio', minute_at, n_errors / n, n, is_heard from known where n > 0
   union all
-  select service_key, 'latency_p95_ms', minute_at, duration_p95_ms, n from known where n > 0
+  select service_key, 'latency_p95_ms', minute_at, duration_p95_ms, n, is_heard from known where n > 0
 )
 select
   service_key,
@@ -199,7 +221,8 @@ select
   60::integer as step_s,
   value,
   n,
-  minute_at + {_interval(timedelta(minutes=1) + LAG)} as known_at
+  minute_at + {_interval(timedelta(minutes=1) + LAG)}
+    + case when is_heard then {_interval(timedelta(0))} else {_interval(QUIET)} end as known_at
 from points
 order by service_key, metric, "at"
 """  # noqa: S608
