@@ -96,7 +96,7 @@ def predict_rate(artifact, features):
 def predict_late(artifact, features):
     rate = {late: part["bad"] / part["n"] for late, part in artifact.items()}
     late = pl.col("hour") >= 18
-    return said(features, pl.when(late).then(rate["True"]).otherwise(rate["False"]), "repaired as often as at such hours")
+    return said(features, pl.when(late).then(rate["True"]).otherwise(rate["False"]), "as often as at such hours")
 
 
 SPEC = DecisionSpec(
