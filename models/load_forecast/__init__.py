@@ -44,6 +44,7 @@ def configure(
             Column("at", "TIMESTAMP", "Start of the step forecast, UTC."),
         ),
         decided_per=("service_key", "metric"),
+        judged_per=("service_key", "metric", "at"),
         predicts="quantity",
         label="The observed value of the metric in that step. The cost of an error is counted in the series' "
         "mean absolute seasonal difference.",
