@@ -1,0 +1,111 @@
+"""Core tables of a small simulated organisation, by decoders, links and marts alone: no warehouse, no Dagster."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from weaver_forge.changes import core_changes
+from weaver_forge.contracts.batch import Batch
+from weaver_forge.contracts.dtypes import empty, shaped
+from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.tables import BY_NAME, changes, ci, operations
+from weaver_forge.decode import deployments, github_actions, incidents, junit, otlp
+from weaver_forge.links import core_ci
+from weaver_forge.links.operations import core_deployments, core_incidents
+from weaver_forge.sources.files import read_frames
+from weaver_forge.sources.git import read_repository
+from weaver_forge.testing import OrganisationPlan, write_organisation
+from weaver_forge.warehouse import marts
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """An organisation as core tables, and the instant from which it is looked at."""
+
+    tables: dict[str, pl.DataFrame]
+    now: datetime
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
+    """Eight days of three services, an hour after they ended."""
+    plan = OrganisationPlan.small()
+    folder = tmp_path_factory.mktemp("simulated") / "organisation"
+    write_organisation(plan, folder)
+    raw = _Raw(folder)
+    tables = {
+        **core_changes(*(raw(table) for table in _GIT)),
+        **core_ci(*(raw(table) for table in _CI), raw(changes.RAW_GIT_COMMITS)),
+        operations.CORE_DEPLOYMENTS_DEPLOYMENTS.name: core_deployments(raw(operations.RAW_DEPLOYMENTS_EVENTS)),
+        operations.CORE_INCIDENTS_INCIDENTS.name: core_incidents(raw(operations.RAW_INCIDENTS_EVENTS)),
+        **_marts(folder, plan),
+    }
+    shaped_tables = {name: shaped(BY_NAME[name], frame) for name, frame in tables.items()}
+    return Simulated(shaped_tables, plan.ends_at + timedelta(hours=1))
+
+
+_GIT = (changes.RAW_GIT_COMMITS, changes.RAW_GIT_FILE_CHANGES, changes.RAW_GIT_BLAMES)
+_CI = (ci.RAW_JUNIT_TEST_RESULTS, ci.RAW_GITHUB_ACTIONS_RUNS, ci.RAW_GITHUB_ACTIONS_JOBS)
+
+
+class _Raw:
+    """Raw tables by contract; of a record that was reported again the newest holds, as in the warehouse."""
+
+    def __init__(self, folder: Path) -> None:
+        self._frames: dict[str, list[pl.DataFrame]] = {}
+        self._keep([read_repository(folder / "repo", known=set())])
+        self._keep(
+            junit.decode(
+                read_frames(path),
+                revision=None,
+                run_id=path.parent.name,
+                repo_id=None,
+                received_at=datetime.fromtimestamp(path.stat().st_mtime, tz=UTC).replace(tzinfo=None),
+            )
+            for path in sorted((folder / "reports").rglob("*.xml"))
+        )
+        for decode, pattern in (
+            (github_actions.decode, "runs/*.json"),
+            (deployments.decode, "deployments/*.jsonl"),
+            (incidents.decode, "incidents/*.jsonl"),
+        ):
+            self._keep(decode(read_frames(path)) for path in sorted(folder.glob(pattern)))
+
+    def _keep(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            for name, frame in batch.tables.items():
+                self._frames.setdefault(name, []).append(frame)
+
+    def __call__(self, table: Table) -> pl.DataFrame:
+        frames = self._frames.get(table.name, [])
+        return pl.concat(frames).unique(table.key, keep="last", maintain_order=True) if frames else empty(table)
+
+
+def _marts(folder: Path, plan: OrganisationPlan) -> dict[str, pl.DataFrame]:
+    files = []
+    for path in sorted((folder / "traces").iterdir()):
+        frames = [
+            batch.tables[operations.RAW_OTLP_SPANS.name] for f in read_frames(path) for batch in otlp.decode_chunks(f)
+        ]
+        files.append(path.with_suffix(".parquet"))
+        spans = pl.concat(frames)
+        spans.select(name for name, kind in spans.schema.items() if not isinstance(kind, pl.List)).write_parquet(
+            files[-1]
+        )
+    with duckdb.connect() as con:
+        con.execute("set timezone = 'UTC'")
+        con.execute(f"create view {operations.CORE_TRACE_SPANS.name} as {marts.span_view_sql(files)}")
+        window = plan.starts_at, plan.ends_at
+        red, edges = marts.red_minutes(con, *window), marts.edges(con, *window)
+        con.register(operations.CORE_TRACE_RED_MINUTES.name, red.to_arrow())
+        points = marts.service_points(con, *window)
+    return {
+        operations.CORE_TRACE_RED_MINUTES.name: red,
+        operations.CORE_TRACE_EDGES.name: edges,
+        operations.CORE_SERVICE_POINTS.name: points,
+    }
