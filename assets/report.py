@@ -231,7 +231,7 @@ def _draw_cost(axes: "Axes", board: Scoreboard) -> bool:
 def _clock(axes: "Axes") -> None:
     from matplotlib.dates import DateFormatter
 
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))
+    axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]  # matplotlib types it not
     axes.set_xlabel("UTC")
 
 

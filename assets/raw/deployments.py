@@ -6,12 +6,12 @@ from assets.raw.intake import RawSource, Request
 from assets.resources import Deployment
 from weaver_forge.contracts.batch import Batch
 from weaver_forge.contracts.tables.operations import RAW_DEPLOYMENTS_EVENTS
-from weaver_forge.decode import deployments
+from weaver_forge.decode.deployments import decode
 from weaver_forge.sources.files import read_frames
 
 
 def _decode(request: Request, _deployment: Deployment) -> Iterator[Batch]:
-    yield deployments.decode(read_frames(request.path))
+    yield decode(read_frames(request.path))
 
 
 SOURCE = RawSource(name="deployments", tables=(RAW_DEPLOYMENTS_EVENTS,), decode=_decode)

@@ -6,12 +6,12 @@ from assets.raw.intake import RawSource, Request
 from assets.resources import Deployment
 from weaver_forge.contracts.batch import Batch
 from weaver_forge.contracts.tables.operations import RAW_INCIDENTS_EVENTS
-from weaver_forge.decode import incidents
+from weaver_forge.decode.incidents import decode
 from weaver_forge.sources.files import read_frames
 
 
 def _decode(request: Request, _deployment: Deployment) -> Iterator[Batch]:
-    yield incidents.decode(read_frames(request.path))
+    yield decode(read_frames(request.path))
 
 
 SOURCE = RawSource(name="incidents", tables=(RAW_INCIDENTS_EVENTS,), decode=_decode)

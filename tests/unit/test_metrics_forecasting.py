@@ -4,14 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from weaver_forge.metrics import evaluate
+from weaver_forge.metrics import Score, evaluate
 
 
 def rows(**columns: list[float | str | None]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def score(name: str, frame: pl.DataFrame, resamples: int = 50):
+def score(name: str, frame: pl.DataFrame, resamples: int = 50) -> Score:
     return evaluate([name], frame, rng=np.random.default_rng(0), resamples=resamples)[0]
 
 
