@@ -32,8 +32,6 @@ VERBS = {
 def main(argv: list[str]) -> int:
     """Run one verb; whatever breaks is reported as an event and ends with 4 or more."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    for chatty in ("alembic", "mlflow"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     # Dagster marks parts of its own API as beta by warnings; a user of a verb can do nothing about them.
     warnings.filterwarnings("ignore", module="dagster")
     try:

@@ -4,6 +4,7 @@ An artifact is our own JSON document, so loading one runs no code and needs no s
 """
 
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
@@ -32,6 +33,7 @@ def client(settings: Settings) -> "MlflowClient":
     from mlflow import MlflowClient
     from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # its own set-up says INFO when it is imported
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set("false")  # a bar a file of two kilobytes would fill the terminal
     return MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
 

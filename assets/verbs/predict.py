@@ -6,7 +6,7 @@ prediction is written to the ledger before anybody sees it.
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from assets.resources import Emit
 from weaver_forge.changes import core_changes
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
 from weaver_forge.contracts.dtypes import empty, shaped
-from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.table import Column, Table
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
 from weaver_forge.contracts.values import Origin
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
@@ -105,7 +105,9 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
 def kind_for(spec: DecisionSpec, entity: object, subject: Mapping[str, str]) -> SubjectKind:
     """The kind that is named, else the one whose decision covers just these columns."""
     if entity:
-        return spec.kind(str(entity))
+        kind = next((kind for kind in spec.kinds if kind.entity == entity), None)
+        if kind is not None and set(subject) <= set(kind.key_names):
+            return kind
     for kind in spec.kinds:
         if set(kind.decided_per) <= set(subject) <= set(kind.key_names):
             return kind
@@ -142,7 +144,7 @@ def _subjects(
     kind: SubjectKind, tables: Mapping[str, pl.DataFrame], subject: Mapping[str, str], now: datetime
 ) -> pl.DataFrame:
     current = kind.current(tables, now)
-    matching = current.filter(*(pl.col(name).cast(pl.String) == value for name, value in subject.items()))
+    matching = current.filter(*(_is(column, subject[column.name]) for column in kind.key if column.name in subject))
     if not matching.is_empty():
         return matching
     if set(subject) == set(kind.key_names) and all(column.type == "VARCHAR" for column in kind.key):
@@ -155,6 +157,17 @@ def _subjects(
             pl.col("predicted_at").cast(pl.Datetime("us"))
         )
     raise SourceError(f"nothing to predict for {dict(subject)}", do="Ingest newer data, or check the spelling")
+
+
+def _is(column: Column, value: str) -> pl.Expr:
+    """Whether a key column has the value that was given as text; instants may be written in any ISO 8601 form."""
+    if column.type != "TIMESTAMP":
+        return pl.col(column.name).cast(pl.String) == value
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise UsageError(f"{column.name} {value!r} is no instant", do="Write it like 2026-03-01T12:00:00Z") from error
+    return pl.col(column.name) == (instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant)
 
 
 def _is_known(kind: SubjectKind, tables: Mapping[str, pl.DataFrame], subject: Mapping[str, str]) -> bool:
