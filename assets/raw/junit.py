@@ -16,6 +16,7 @@ def _decode(request: Request, _deployment: Deployment) -> Iterator[Batch]:
         revision=request.said.get("revision"),
         run_id=request.said.get("run_id"),
         repo_id=request.said.get("repo_id"),
+        run_number=request.said.get("run_number"),
         received_at=request.received_at,
     )
 

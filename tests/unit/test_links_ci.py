@@ -252,3 +252,40 @@ def test_results_keep_the_contract_whatever_is_missing() -> None:
         }
         for name, frame in frames.items():
             assert frame.unique(BY_NAME[name].key).height == frame.height
+
+
+NUMBERED = '{"run_number":"7"}'
+
+
+def test_a_report_that_knows_only_the_number_of_its_run_gets_its_revision_and_repository() -> None:
+    frames = link(result(context=NUMBERED), runs=(run("91", run_number=7), run("92", run_number=8, revision=B)))
+
+    linked = frames["core_ci__test_results"].select("repo_id", "run_id", "revision").rows()
+    assert linked == [("github.com/a/b", "91", A)]
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [run("92", run_number=7, workflow="nightly", revision=B), run("92", run_number=7, repo_id="github.com/c/d")],
+    ids=["workflow", "repository"],
+)
+def test_a_number_that_two_runs_have_links_nothing(twin: dict[str, Any]) -> None:
+    """A wrong link is worse than none: the results are kept and counted without a revision."""
+    frames = link(result(context=NUMBERED), runs=(run("91", run_number=7), twin))
+
+    assert frames["core_ci__test_results"]["revision"].to_list() == [None]
+    assert frames["core_ci__test_verdicts"].is_empty()
+
+
+def test_the_repository_given_tells_runs_of_one_number_apart() -> None:
+    twin = run("92", run_number=7, repo_id="github.com/c/d", revision=B)
+
+    frames = link(result(context=NUMBERED, repo_id="github.com/c/d"), runs=(run("91", run_number=7), twin))
+
+    assert frames["core_ci__test_results"]["revision"].to_list() == [B]
+
+
+def test_attempts_of_one_run_share_its_number() -> None:
+    frames = link(result(context=NUMBERED), runs=(run("91", 1, run_number=7), run("91", 2, run_number=7)))
+
+    assert frames["core_ci__test_results"]["run_id"].to_list() == ["91"]

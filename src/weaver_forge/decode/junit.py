@@ -47,9 +47,15 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _GITHUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def context_json(*, revision: str | None = None, run_id: str | None = None, repo_id: str | None = None) -> str:
+def context_json(
+    *,
+    revision: str | None = None,
+    run_id: str | None = None,
+    repo_id: str | None = None,
+    run_number: str | None = None,
+) -> str:
     """What the caller says about a report, as canonical JSON; ``{}`` when nothing."""
-    given = {"repo_id": repo_id, "revision": revision, "run_id": run_id}
+    given = {"repo_id": repo_id, "revision": revision, "run_id": run_id, "run_number": run_number}
     return json.dumps({k: v for k, v in given.items() if v is not None}, sort_keys=True, separators=(",", ":"))
 
 
@@ -60,6 +66,7 @@ def decode(
     revision: str | None = None,
     run_id: str | None = None,
     repo_id: str | None = None,
+    run_number: str | None = None,
 ) -> Batch:
     """Read JUnit XML reports.
 
@@ -69,9 +76,10 @@ def decode(
         revision: Full commit id given with the reports; it holds over suite properties.
         run_id: CI run given with the reports.
         repo_id: Repository given with the reports.
+        run_number: Number of the CI run given with the reports; a run of that number links them later.
     """
     given = {"revision": revision, "run_id": run_id, "repo_id": repo_id}
-    context = context_json(revision=revision, run_id=run_id, repo_id=repo_id)
+    context = context_json(revision=revision, run_id=run_id, repo_id=repo_id, run_number=run_number)
     columns: dict[str, list[Any]] = {name: [] for name in RAW_JUNIT_TEST_RESULTS.column_names}
     rejected: list[Rejected] = []
     notes: list[str] = []

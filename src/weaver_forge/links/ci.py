@@ -1,7 +1,7 @@
 """Test reports, runs and jobs -> runs, results and verdicts, each linked to the commit under test.
 
 A JUnit report says neither what it tested nor when that ended. Its revision is the one given with it, else the one
-in its suite properties, else that of the run it names; else it has none: its results are stored and counted, but make
+in its suite properties, else that of the run it names by id or number; else it has none: its results are stored and counted, but make
 no verdict. A run is known from its end on, and so is everything that was found in it.
 
 A verdict is that of a test in a run, over all attempts in all reports of the run: flaky where it both passed and
@@ -86,7 +86,8 @@ def _linked(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.Dat
     # What a caller says of a report stands in its context; a revision beside it was in the report's properties.
     given = pl.col("context").str.json_path_match("$.revision")
     return (
-        raw_junit.join(owners.with_columns(pl.col("owner").list.first()), on="run_id", how="left")
+        _numbered(raw_junit, raw_runs)
+        .join(owners.with_columns(pl.col("owner").list.first()), on="run_id", how="left")
         .with_columns(
             repo_id=pl.coalesce("repo_id", "owner", pl.lit(fallback)),
             run_id=pl.coalesce("run_id", "report-" + pl.col("report_sha256").str.slice(0, 16)),
@@ -104,6 +105,27 @@ def _linked(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.Dat
         )
         # Taken in once without and once with its run, a report is the linked one.
         .filter(_IS_LINKED | ~_IS_LINKED.any().over("report_sha256"))
+    )
+
+
+def _numbered(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame) -> pl.DataFrame:
+    """Give the reports of which only a run's number is known that run's id, if no other run has the number.
+
+    Numbers count within a workflow: several workflows of a repository, or several repositories where none is given,
+    can have a run of one number. Such a report stays unlinked and is counted, rather than linked by a guess.
+    """
+    number = pl.col("context").str.json_path_match("$.run_number").cast(pl.Int32, strict=False)
+    runs = raw_runs.filter(pl.col("run_number").is_not_null()).select(*_RUN, "run_number").unique()
+    only = pl.when(pl.len() == 1).then(pl.col("run_id").first())
+    in_repo = runs.group_by("repo_id", "run_number").agg(in_repo=only)
+    anywhere = runs.group_by("run_number").agg(anywhere=only)
+    meant = pl.when(pl.col("repo_id").is_null()).then("anywhere").otherwise("in_repo")
+    return (
+        raw_junit.with_columns(run_number=number)
+        .join(in_repo, on=["repo_id", "run_number"], how="left")
+        .join(anywhere, on="run_number", how="left")
+        .with_columns(run_id=pl.coalesce("run_id", meant))
+        .drop("run_number", "in_repo", "anywhere")
     )
 
 
