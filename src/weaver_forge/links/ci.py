@@ -1,8 +1,8 @@
 """Test reports, runs and jobs -> runs, results and verdicts, each linked to the commit under test.
 
 A JUnit report says neither what it tested nor when that ended. Its revision is the one given with it, else the one
-in its suite properties, else that of the run it names by id or number; else it has none: its results are stored and counted, but make
-no verdict. A run is known from its end on, and so is everything that was found in it.
+in its suite properties, else that of the run it names by id or number; else it has none: its results are stored and
+counted, but make no verdict. A run is known from its end on, and so is everything that was found in it.
 
 A verdict is that of a test in a run, over all attempts in all reports of the run: flaky where it both passed and
 failed, else failed, passed or skipped. Disagreement between runs of one revision is for a model to judge.
