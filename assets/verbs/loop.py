@@ -11,10 +11,11 @@ from assets.jobs import run_config
 from assets.partitions import contiguous, range_tags
 from assets.resources import Deployment, Emit
 from assets.verbs.instance import instance
-from assets.verbs.summary import report_gaps, report_intake
+from assets.verbs.summary import report_gaps, report_intake, report_predictions
 from weaver_forge.contracts.decision import DecisionSpec
 from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
 from weaver_forge.ledger import spool
+from weaver_forge.policy import parse
 from weaver_forge.settings import SOURCES, Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -121,32 +122,47 @@ def _resolve(deployment: Deployment, spec: DecisionSpec) -> None:
 
 def run(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:
     """Everything: standing sources and inbox, marts, training, predictions, snapshot, scores."""
+    check_policy(settings)
     runner = Runner(settings, emit)
     runner.ingest(None)
     runner.job("retrain")
-    return _finish(runner, emit)
+    return _finish(runner, emit, predicted=True)
 
 
 def train(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:
     """Train, judge, predict, publish and score on what has been taken in."""
+    check_policy(settings)
     runner = Runner(settings, emit)
     runner.job("retrain")
-    return _finish(runner, emit)
+    return _finish(runner, emit, predicted=True)
 
 
 def publish(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:
     """Predict with what is trained, publish and score."""
+    check_policy(settings)
     runner = Runner(settings, emit)
     runner.job("publish")
-    return _finish(runner, emit)
+    return _finish(runner, emit, predicted=True)
 
 
-def _finish(runner: Runner, emit: Emit) -> int:
+def check_policy(settings: Settings) -> None:
+    """Refuse a policy that every gate would stop at, before it is published and before minutes are spent.
+
+    Raises:
+        PolicyError: With file and line.
+    """
+    if settings.policy.is_file():
+        parse(settings.policy.read_text(encoding="utf-8"), str(settings.policy))
+
+
+def _finish(runner: Runner, emit: Emit, *, predicted: bool = False) -> int:
     deployment = runner.deployment
     if runner.intakes:
         report_intake(deployment, runner.intakes, emit)
     for note in dict.fromkeys(deployment.notes):
         emit({"event": "line", "text": note, "style": "warn"})
+    if predicted:
+        report_predictions(deployment, emit)
     report_gaps(deployment, emit)
     for problem in deployment.problems:
         emit(

@@ -1,4 +1,4 @@
-"""What an ingest says at its end: what was read, what was refused and why, and what is still missing."""
+"""What a verb says at its end: what was read and refused, what is foreseen on which facts, and what is missing."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,23 @@ from typing import Any
 
 from assets.decisions import missing_sources
 from assets.resources import Deployment, Emit
+from weaver_forge.contracts.decision import DecisionSpec, SubjectKind, prediction_table
+
+SHOWN = 5
+"""Subjects of a kind that a summary names; the ledger and the snapshot have them all."""
+_HOT = """
+with recent as (
+    select f.repo_id, f.path, f.revision, f.n_added + f.n_deleted as n_lines, c.is_fix
+    from core_changes__files f
+    join core_changes__changes c using (repo_id, revision)
+    where c.committed_at > (select max(committed_at) - interval 90 day from core_changes__changes)
+)
+select path, count(*) as n_changes, count(*) filter (where is_fix) as n_fixes, sum(n_lines)::bigint as n_lines
+from recent
+group by repo_id, path
+order by n_fixes desc, n_changes desc, n_lines desc, path
+limit 5
+"""
 
 
 def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], emit: Emit) -> None:
@@ -15,6 +32,10 @@ def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], 
         for i in intakes
         if i["inputs_read"] or i["inputs_known"] or i["rejected"]
     ]
+    if not rows:
+        text = "nothing taken in: weaver-forge.toml names no [sources] with files, and data/inbox is empty"
+        emit({"event": "line", "text": text, "style": "dim"})
+        return
     columns = ["source", "inputs read", "known before", "rows", "new rows", "refused"]
     emit({"event": "table", "title": "Taken in", "columns": columns, "rows": rows})
     for intake in intakes:
@@ -46,3 +67,40 @@ def report_gaps(deployment: Deployment, emit: Emit) -> None:
         emit(
             {"event": "table", "title": "Still missing", "columns": ["source", "decision", "without it"], "rows": rows}
         )
+
+
+def report_predictions(deployment: Deployment, emit: Emit) -> None:
+    """The likeliest to go wrong of every kind with the facts it rests on, and the files that change and break most."""
+    for spec in deployment.specs:
+        for kind in spec.kinds:
+            _report_kind(deployment, spec, kind, emit)
+    hot = deployment.warehouse.query(_HOT).rows()
+    if hot:
+        columns = ["file", "changes", "of them fixes", "lines"]
+        emit({"event": "table", "title": "Hot files, newest 90 days", "columns": columns, "rows": [*map(list, hot)]})
+
+
+def _report_kind(deployment: Deployment, spec: DecisionSpec, kind: SubjectKind, emit: Emit) -> None:
+    predictions = deployment.warehouse.read(prediction_table(spec, kind))
+    if predictions.is_empty():
+        emit({"event": "line", "text": f"{spec.name}, {kind.entity}: nothing to predict", "style": "dim"})
+        return
+    speaks = f"{predictions['model_name'][-1]}{', the baseline' if predictions['is_baseline'][-1] else ''}"
+    title = f"{spec.name}, {kind.entity}: {predictions.height} predicted by {speaks}"
+    if kind.predicts != "event":
+        emit({"event": "line", "text": title, "style": "head"})
+        return
+    top = predictions.sort("predicted_at", "probability", descending=True).unique(kind.key_names, keep="first")
+    top = top.sort("probability", "predicted_at", descending=True).head(SHOWN)
+    rows = [
+        [_subject(row, kind), row["probability"], "; ".join(fact["fact"] for fact in json.loads(row["evidence"])[:3])]
+        for row in top.iter_rows(named=True)
+    ]
+    columns = ["likeliest", "probability", "facts"]
+    emit({"event": "table", "title": title, "columns": columns, "rows": rows})
+
+
+def _subject(row: Mapping[str, Any], kind: SubjectKind) -> str:
+    """The key without the repository and with commit ids cut short: what a person would type."""
+    names = [name for name in kind.key_names if name != "repo_id"]
+    return " ".join(str(row[name])[:12] if name == "revision" else str(row[name]) for name in names)

@@ -40,7 +40,8 @@ class WeaverForgeError(Exception):
     def __str__(self) -> str:
         """Join what, where and do in one readable sentence."""
         where = f"{self.where}: " if self.where else ""
-        return f"{where}{self.what}" + (f". {self.do}" if self.do else "")
+        end = "" if self.what.endswith((".", "?", "!")) else "."
+        return f"{where}{self.what}" + (f"{end} {self.do}" if self.do else "")
 
 
 class UsageError(WeaverForgeError):

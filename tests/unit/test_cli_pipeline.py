@@ -94,12 +94,12 @@ def test_paths_are_the_callers_not_the_deployments(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
-    loop.ingest(git=("repo", "/abs"), junit=("r/**/*.xml",), revision="abc", json=True)
+    loop.ingest(git=("repo", "/abs"), junit=("r/**/*.xml",), revision="a" * 40, json=True)
 
     here = tmp_path / "elsewhere"
     assert json.loads(capsys.readouterr().out) == {
         "git": {"paths": [str(here / "repo"), "/abs"]},
-        "junit": {"paths": [str(here / "r/**/*.xml")], "revision": "abc"},
+        "junit": {"paths": [str(here / "r/**/*.xml")], "revision": "a" * 40},
     }
 
 

@@ -108,7 +108,12 @@ def run(argv: Sequence[str]) -> int:
     except CycloptsError as error:
         if isinstance(error.__cause__, WeaverForgeError):
             raise error.__cause__ from error
-        message = " ".join(str(error).split()).rstrip(".")
-        raise UsageError(message, do="See `weaver-forge --help`, or `--help` after the command") from error
+        raise UsageError(_said(error), do="See `weaver-forge --help`, or `--help` after the command") from error
     sys.stdout.flush()
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _said(error: CycloptsError) -> str:
+    """The parser's message in one line, without its list of commands: it is cut off, and --help has it whole."""
+    message = " ".join(str(error).split())
+    return message.split(" Available commands:")[0].rstrip(".")

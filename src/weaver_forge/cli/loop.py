@@ -10,6 +10,7 @@ from weaver_forge.cli import text
 from weaver_forge.cli.pipeline import relay
 from weaver_forge.cli.place import deployment
 from weaver_forge.errors import ConfigurationError, UsageError
+from weaver_forge.hooks.revision import looks_like_commit, repository_at
 from weaver_forge.settings import environment_with
 
 Json = Annotated[bool, Parameter(negative="")]
@@ -40,7 +41,7 @@ def ingest(
         runs: Saved GitHub Actions runs and jobs.
         deployments: Deployment records.
         incidents: Incident records.
-        revision: The revision that the reports are of.
+        revision: The revision that the reports are of: commit id, tag, branch, or HEAD.
         run: The CI run that the reports are of.
         repo: The repository that the reports are of, as host/owner/name.
         json: Print only the result, as JSON.
@@ -57,10 +58,9 @@ def ingest(
     arguments: dict[str, dict[str, Any]] = {
         source: {"paths": [str(_absolute(path)) for path in paths]} for source, paths in given.items() if paths
     }
-    said = {"revision": revision, "run_id": run, "repo_id": repo}
-    said = {name: value for name, value in said.items() if value}
-    if said and "junit" not in arguments:
+    if (revision or run or repo) and "junit" not in arguments:
         raise UsageError("--revision, --run and --repo say what test reports are of", do="Give --junit as well")
+    said = _reports_of(revision, repo, git) | ({"run_id": run} if run else {})
     if said:
         arguments["junit"] |= said
     return relay(deployment(), "ingest", arguments, as_json=json)
@@ -140,6 +140,29 @@ def dev(*, port: int = 3000, host: str = "127.0.0.1") -> NoReturn:
         ) from error
 
 
+def _reports_of(revision: str | None, repo: str | None, git: Paths) -> dict[str, str]:
+    """The whole commit id that --revision means, and its repository: the one --git names, else the one here.
+
+    Raises:
+        UsageError: If it is no whole id and means nothing there: results of no commit would count for nothing.
+    """
+    said = {"repo_id": repo} if repo else {}
+    if not revision:
+        return said
+    folder = Path(git[0]).expanduser() if len(git) == 1 else Path.cwd()
+    repository = repository_at(folder)
+    found = repository.resolve(revision) if repository else None
+    if repository and found:
+        return {"repo_id": repository.repo_id, **said, "revision": found}
+    if len(revision) in {40, 64} and looks_like_commit(revision):
+        return {**said, "revision": revision.lower()}
+    raise UsageError(
+        f"revision {revision!r} is not known",
+        where=f"--revision, in {folder}" if repository else f"--revision, no git repository in {folder}",
+        do="Give a whole commit id, or name the repository with --git",
+    )
+
+
 def _absolute(pattern: str) -> Path:
     """Relative to where the caller stands; the pipeline runs elsewhere. A pattern stays a pattern."""
-    return Path.cwd() / Path(pattern).expanduser()
+    return Path(os.path.abspath(Path(pattern).expanduser()))  # noqa: PTH100 - drops "..", which Path keeps

@@ -111,6 +111,7 @@ def _start(
         PYTHONUNBUFFERED="1",
         PYTHONSAFEPATH="",
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+        MLFLOW_LOGGING_LEVEL="WARNING",
     )
     if not (settings.root / "assets" / "__main__.py").is_file():
         raise ConfigurationError(

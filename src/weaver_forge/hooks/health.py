@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from weaver_forge.errors import WeaverForgeError
+from weaver_forge.errors import PolicyError, WeaverForgeError
+from weaver_forge.policy import parse
 from weaver_forge.settings import SOURCES, Settings
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def examine(
     problems = []
     if not settings.python.exists():
         problems.append(f"the interpreter {settings.python} is not there: mend [pipeline] python")
+    problems += _policy(settings)
     record, why = _ledger(settings, open_ledger)
     waiting = _waiting(settings)
     if snapshot is None:
@@ -97,6 +99,17 @@ def examine(
         problems=problems,
         next_command=_next(settings, sources, waiting),
     )
+
+
+def _policy(settings: Settings) -> list[str]:
+    """What is wrong with the policy; every gate would stop at it."""
+    if not settings.policy.is_file():
+        return []
+    try:
+        parse(settings.policy.read_text(encoding="utf-8"), str(settings.policy))
+    except PolicyError as error:
+        return [str(error)]
+    return []
 
 
 def _source(snapshot: "Snapshot", tables: set[str], name: str, now: datetime) -> dict[str, Any]:
@@ -183,7 +196,7 @@ def _waiting(settings: Settings) -> dict[str, int]:
 
 
 def _next(settings: Settings, sources: list[dict[str, Any]] | None, waiting: Mapping[str, int]) -> str:
-    if sources is None and not settings.sources and not waiting:
+    if sources is None and not settings.sources and not waiting and not settings.warehouse.exists():
         return "weaver-forge ingest --git PATH --junit 'reports/**/*.xml' && weaver-forge run"
     if sources is None:
         return "weaver-forge run"

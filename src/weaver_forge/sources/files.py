@@ -40,11 +40,7 @@ def expand(patterns: Sequence[str], root: Path) -> list[Path]:
     for pattern in patterns:
         matches = _matches(pattern, root)
         if not matches:
-            raise MissingInput(
-                f"{pattern!r} matches no file",
-                where=str(root),
-                do="Check the path, and quote the pattern for the shell",
-            )
+            raise _missing(pattern, root)
         found |= matches
     return sorted(found)
 
@@ -69,6 +65,17 @@ def read_frames(path: Path) -> Iterator[Frame]:
             f"cannot be read: {error.strerror or error}", where=str(path), do="Check the file and its permissions"
         ) from error
     yield Frame(str(path), data)
+
+
+def _missing(pattern: str, root: Path) -> MissingInput:
+    """Name the place itself: a pattern that starts at the root of the file system has no other."""
+    place = Path(pattern).expanduser()
+    if not _WILD & set(pattern):
+        empty = (root / place).is_dir()
+        do = "Put files there, or name another folder" if empty else "Check the path"
+        return MissingInput("no file in this folder" if empty else "no such file", where=str(root / place), do=do)
+    do = "Check the pattern, and quote it so that the shell leaves it as it is"
+    return MissingInput("matches no file", where=str(root / place), do=do)
 
 
 def _matches(pattern: str, root: Path) -> set[Path]:
