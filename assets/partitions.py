@@ -21,6 +21,12 @@ def range_tags(start: date, end: date) -> dict[str, str]:
     return {RANGE_START: start.isoformat(), RANGE_END: end.isoformat()}
 
 
+def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
+    """First day of a partitioned run, and the day after its last."""
+    keys = context.partition_keys
+    return date.fromisoformat(min(keys)), date.fromisoformat(max(keys)) + timedelta(days=1)
+
+
 def contiguous(days: Iterable[date]) -> Iterator[tuple[date, date]]:
     """Blocks of neighbouring days, both ends included: a run materializes a range, not a set."""
     ordered = sorted(set(days))

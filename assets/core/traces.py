@@ -1,12 +1,11 @@
 """The view over the span lake, and the daily marts computed from it: RED minutes, call edges, metric points."""
 
-from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 
 import dagster as dg
 import polars as pl
 
-from assets.partitions import daily
+from assets.partitions import daily, days_of
 from assets.resources import Deployment
 from assets.tables import Metadata, table_assets
 from weaver_forge.contracts.table import Table
@@ -51,8 +50,7 @@ def pending_days(warehouse: Warehouse) -> list[date]:
 
 
 def _marts(context: dg.AssetExecutionContext, deployment: Deployment) -> dict[str, Metadata]:
-    first, last = _days(context)
-    end = last + timedelta(days=1)
+    first, end = days_of(context)
     warehouse = deployment.warehouse
     written: dict[str, Metadata] = {}
 
@@ -76,11 +74,6 @@ def _marts(context: dg.AssetExecutionContext, deployment: Deployment) -> dict[st
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time())
-
-
-def _days(context: dg.AssetExecutionContext) -> tuple[date, date]:
-    keys: Sequence[str] = context.partition_keys
-    return date.fromisoformat(min(keys)), date.fromisoformat(max(keys))
 
 
 def trace_assets(settings: Settings) -> list[dg.AssetsDefinition]:

@@ -21,7 +21,7 @@ from assets.verbs.loop import Runner
 from weaver_forge.settings import MARKER, Settings, environment_with, load
 from weaver_forge.testing import OrganisationPlan, advance_git, stage, write_organisation
 
-LIVE_DAYS = 5
+LIVE_DAYS = 4
 """The last days are lived one at a time; everything before is history that is on disk on the first day."""
 
 LATE = ("junit", "github_actions", "deployments", "incidents", "focus")
