@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from models import deploy_risk
+from models import deploy_risk, logistic
 from models.deploy_risk import trees
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.tables import BY_NAME
@@ -153,11 +153,11 @@ def test_an_empty_history_gives_the_prior(organisation: dict, entity: str) -> No
         assert probability.is_between(0.02, 0.3).all()
 
 
-@pytest.mark.parametrize(("entity", "margin"), [("changes", 0.05), ("deployments", -0.1)])
+@pytest.mark.parametrize(("entity", "margin"), [("changes", 0.03), ("deployments", -0.1)])
 def test_the_model_beats_lines_added_where_more_than_size_matters(
     organisation: dict, entity: str, margin: float
 ) -> None:
-    """Changes: by 0.05 AUC, knowing the troubled files. Deployments, where size is the truth: not far behind."""
+    """Changes: by 0.03 AUC, knowing the troubled files. Deployments, where size is the truth: not far behind."""
     from weaver_forge import metrics
 
     kind = SPEC.kind(entity)
@@ -180,6 +180,51 @@ def test_the_model_beats_lines_added_where_more_than_size_matters(
     assert judged["probability"].is_between(0, 1).all()
     assert auc.gain is not None
     assert auc.gain > margin
+
+
+def test_a_hundred_changes_do_not_drown_size_in_noise() -> None:
+    """Where size is the truth and every column without a stated coefficient is noise, under .06 AUC is lost to size."""
+    stated = {"n_files", "n_prior_changes", "n_prior_bugs", "author_changes"}
+    kept, lost = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        columns = {column.name: rng.lognormal(1, 1, 500) for column in CHANGES.feature_columns}
+        columns |= dict.fromkeys(stated, np.ones(500))
+        key = {"repo_id": ["r"] * 500, "revision": [f"v{k}" for k in range(500)]}
+        times = [T0 + k * HOUR for k in range(500)]
+        features = pl.DataFrame({**key, "predicted_at": times, **columns}).cast({"predicted_at": pl.Datetime("us")})
+        size = np.log1p(columns["lines_added"])
+        labels = features.select(*CHANGES.subject_columns).with_columns(
+            outcome=(rng.random(500) < 1 / (1 + np.exp(2.5 - 0.8 * size))).astype(float)
+        )
+
+        model = CHANGES.model.fit(features[:100], labels[:100], rng)
+        said = CHANGES.model.predict(model, features[100:]).rows["probability"].to_numpy()
+        outcome = labels["outcome"][100:].to_numpy()
+        kept.append(_auc(said, outcome))
+        lost.append(_auc(size[100:], outcome))
+
+    assert np.mean(kept) > np.mean(lost) - 0.06
+
+
+def test_outcomes_decide_how_firmly_a_prior_holds() -> None:
+    """Noise is likelier under a firm prior of nothing, a strong effect under a loose one."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 10))
+    coin = (rng.random(400) < 0.5).astype(float)
+    clear = (x[:, 0] - x[:, 1] + 0.3 * rng.normal(size=400) > 0).astype(float)
+    shared = {"prior": np.zeros(10), "base_rate": 0.5, "weight": np.ones(400)}
+
+    by_chance = [logistic.evidence(x, coin, penalty=strength, **shared) for strength in (10.0, 300.0)]
+    by_effect = [logistic.evidence(x, clear, penalty=strength, **shared) for strength in (10.0, 300.0)]
+
+    assert by_chance[1] > by_chance[0]
+    assert by_effect[0] > by_effect[1]
+
+
+def _auc(said: np.ndarray, outcome: np.ndarray) -> float:
+    bad, good = said[outcome == 1], said[outcome == 0]
+    return float(np.mean(bad[:, None] > good[None, :]))
 
 
 def test_a_blame_counts_only_from_the_fix_on() -> None:
