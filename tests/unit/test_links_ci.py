@@ -266,10 +266,14 @@ def test_a_report_that_knows_only_the_number_of_its_run_gets_its_revision_and_re
 
 @pytest.mark.parametrize(
     "twin",
-    [run("92", run_number=7, workflow="nightly", revision=B), run("92", run_number=7, repo_id="github.com/c/d")],
-    ids=["workflow", "repository"],
+    [
+        run("92", run_number=7, workflow="nightly", revision=B),
+        run("92", run_number=7, repo_id="github.com/c/d"),
+        run("92", run_number=8, repo_id="github.com/c/d"),
+    ],
+    ids=["workflow", "repository", "repository-whose-own-run-is-not-here"],
 )
-def test_a_number_that_two_runs_have_links_nothing(twin: dict[str, Any]) -> None:
+def test_a_number_that_may_be_of_two_runs_links_nothing(twin: dict[str, Any]) -> None:
     """A wrong link is worse than none: the results are kept and counted without a revision."""
     frames = link(result(context=NUMBERED), runs=(run("91", run_number=7), twin))
 

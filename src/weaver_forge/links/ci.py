@@ -111,21 +111,21 @@ def _linked(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.Dat
 def _numbered(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame) -> pl.DataFrame:
     """Give the reports of which only a run's number is known that run's id, if no other run has the number.
 
-    Numbers count within a workflow: several workflows of a repository, or several repositories where none is given,
-    can have a run of one number. Such a report stays unlinked and is counted, rather than linked by a guess.
+    Numbers count within a workflow, so two runs of a repository can have one number, and a report of one repository
+    can have the number of another's run while its own was never exported. So a number links within the repository
+    given, or the only one that has runs here; else the report stays unlinked and is counted: no link is a guess.
     """
     number = pl.col("context").str.json_path_match("$.run_number").cast(pl.Int32, strict=False)
     runs = raw_runs.filter(pl.col("run_number").is_not_null()).select(*_RUN, "run_number").unique()
     only = pl.when(pl.len() == 1).then(pl.col("run_id").first())
-    in_repo = runs.group_by("repo_id", "run_number").agg(in_repo=only)
-    anywhere = runs.group_by("run_number").agg(anywhere=only)
-    meant = pl.when(pl.col("repo_id").is_null()).then("anywhere").otherwise("in_repo")
+    numbered = runs.group_by("repo_id", "run_number").agg(numbered=only).rename({"repo_id": "numbered_repo"})
+    repos = raw_runs["repo_id"].unique().to_list()
+    repo = pl.coalesce("repo_id", pl.lit(repos[0] if len(repos) == 1 else None, pl.String))
     return (
-        raw_junit.with_columns(run_number=number)
-        .join(in_repo, on=["repo_id", "run_number"], how="left")
-        .join(anywhere, on="run_number", how="left")
-        .with_columns(run_id=pl.coalesce("run_id", meant))
-        .drop("run_number", "in_repo", "anywhere")
+        raw_junit.with_columns(run_number=number, numbered_repo=repo)
+        .join(numbered, on=["numbered_repo", "run_number"], how="left")
+        .with_columns(run_id=pl.coalesce("run_id", "numbered"))
+        .drop("run_number", "numbered_repo", "numbered")
     )
 
 
