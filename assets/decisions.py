@@ -224,7 +224,9 @@ def resolve_and_score(deployment: Deployment, spec: DecisionSpec, kind: SubjectK
 def _outcomes(
     kind: SubjectKind, tables: SpecTables, waiting: list[dict[str, Any]], now: datetime
 ) -> Iterator[dict[str, Any]]:
-    made = [row["predicted_at"] if row["origin"] == Origin.REPLAY.value else row["made_at"] for row in waiting]
+    # Live, a prediction counts from when it was made. A simulated clock hands files over in daily lots, so there,
+    # as in a replay, it counts from the time whose knowledge it used.
+    made = [row["made_at"] if row["origin"] == Origin.LIVE.value else row["predicted_at"] for row in waiting]
     subjects = subjects_of(kind, waiting).with_columns(
         pl.Series("prediction_id", [row["prediction_id"] for row in waiting], dtype=pl.String),
         pl.Series("foreseen_at", made, dtype=pl.Datetime("us")),

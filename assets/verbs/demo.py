@@ -47,6 +47,10 @@ deploy_risk = "models.deploy_risk"
 [options.deploy_risk]
 change_maturity_days = 14
 
+# Incidents are rare: learn from all of the history there is.
+[options.anomaly]
+history_days = 60
+
 [sources]
 git = ["organisation/repo"]
 junit = ["input/junit/{{run_id}}/*.xml"]

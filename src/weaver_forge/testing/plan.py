@@ -41,7 +41,7 @@ class OrganisationPlan:
     days: int = 60
     start: date = date(2026, 1, 5)
     services: int = 8
-    commits: int = 420
+    commits: int = 520
     authors: int = 10
     tests: int = 120
     flaky_tests: int = 7
