@@ -28,6 +28,8 @@ from weaver_forge.sources.patterns import expand_named
 
 FLUSH_ROWS = 200_000
 """Rows held before they are written: many small files cost one write, a large one bounded memory."""
+TOP_REASONS = 3
+"""Reasons for refusals that a summary names, a source; the table of refused pieces has all."""
 
 
 class Inputs(dg.Config):
@@ -163,6 +165,7 @@ class _Intake:
         self.read, self.skipped, self.decoded, self.refused = 0, 0, 0, 0
         self.new: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.first_of: dict[str, str] = {}
 
     def take(self, request: Request) -> None:
         """Decode one input unless it was taken in before. A source that cannot be read is a problem, not a stop."""
@@ -191,6 +194,8 @@ class _Intake:
                 n_rows += frame.height
             self._rejected += [_row(self._source.name, identity, item, now) for item in batch.rejected]
             self.reasons.update(item.reason for item in batch.rejected)
+            for item in batch.rejected:
+                self.first_of.setdefault(item.reason, f"{item.name}, {item.position}")
             refused += len(batch.rejected)
             self._deployment.notes += batch.notes
             if sum(frame.height for frames in self._rows.values() for frame in frames) > FLUSH_ROWS:
@@ -235,7 +240,12 @@ class _Intake:
             "rows_decoded": self.decoded,
             "rows_new": sum(self.new.values()),
             "rejected": self.refused,
-            "top_reasons": json.dumps(dict(self.reasons.most_common(3))),
+            "top_reasons": json.dumps(
+                [
+                    {"reason": reason, "n": n, "first": self.first_of[reason]}
+                    for reason, n in self.reasons.most_common(TOP_REASONS)
+                ]
+            ),
         }
 
 

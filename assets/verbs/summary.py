@@ -39,8 +39,9 @@ def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], 
     columns = ["source", "inputs read", "known before", "rows", "new rows", "refused"]
     emit({"event": "table", "title": "Taken in", "columns": columns, "rows": rows})
     for intake in intakes:
-        for reason, count in json.loads(str(intake["top_reasons"])).items():
-            text = f"refused by {intake['source']}, {count} times: {reason}"
+        for refusal in json.loads(str(intake["top_reasons"])):
+            more = f" ({refusal['n'] - 1} more like it)" if refusal["n"] > 1 else ""
+            text = f"refused by {intake['source']}: {refusal['first']}: {refusal['reason']}{more}"
             emit({"event": "line", "text": text, "style": "warn"})
     if any(intake["rejected"] for intake in intakes):
         emit({"event": "line", "text": "every refused piece is kept in raw_ingest__rejected", "style": "dim"})
@@ -52,7 +53,8 @@ def _report_links(deployment: Deployment, emit: Emit) -> None:
         "select count(*) as total, count(revision) as linked from core_ci__test_results"
     ).iter_rows()
     if total > linked:
-        text = f"{total - linked} of {total} test results have no revision and are not used: give --revision or --run"
+        text = f"{total - linked} of {total} test results have no revision and are not used: "
+        text += "give --revision or --run, or ingest the runs that they name (--runs)"
         emit({"event": "line", "text": text, "style": "warn"})
 
 
@@ -97,6 +99,11 @@ def _report_kind(deployment: Deployment, spec: DecisionSpec, kind: SubjectKind, 
         for row in top.iter_rows(named=True)
     ]
     columns = ["likeliest", "probability", "facts"]
+    if set(kind.key_names) == {"repo_id", "revision"}:
+        said = deployment.warehouse.query("select revision, subject from core_changes__changes")
+        subjects = dict(said.iter_rows())
+        columns.append("message")
+        rows = [[*row, subjects.get(revision, "")] for row, revision in zip(rows, top["revision"], strict=True)]
     emit({"event": "table", "title": title, "columns": columns, "rows": rows})
 
 

@@ -41,7 +41,7 @@ def test_a_first_run_with_git_alone_says_which_changes_are_risky_and_on_which_fa
 
     risky = lines[place + 2 : place + 7]
 
-    assert lines[place + 1].split() == ["likeliest", "probability", "facts"]
+    assert lines[place + 1].split() == ["likeliest", "probability", "facts", "message"]
     known = [revision for folder in (repository, checkout) for revision in git(folder, "log", "--format=%H").split()]
     assert all(any(revision.startswith(line.split()[0]) for revision in known) for line in risky)
     assert all("lines added" in line or "file" in line for line in risky)
@@ -154,5 +154,5 @@ def test_our_own_results_are_those_of_head_and_the_refused_report_is_kept(
 
     n_tests = int(own_report.read_text(encoding="utf-8").split('tests="', 1)[1].split('"', 1)[0])
     assert stored == [(git(checkout, "rev-parse", "HEAD"), "passed", n_tests)]
-    assert "refused by junit, 1 times: the file declares a DTD" in second_day.out
+    assert f"refused by junit: {own_report.parent}/refused.xml, " in second_day.out
     assert rows(first_day.root, "select source, count(*) from raw_ingest__rejected group by all") == [("junit", 1)]

@@ -93,8 +93,6 @@ def decode(
             "received_at": received_at,
         }
         _append(columns, report, constant, given)
-    if unlinked := columns["revision"].count(None):
-        notes.append(f"{unlinked} test results name no revision: they count once a run links them")
     return Batch(
         {RAW_JUNIT_TEST_RESULTS.name: from_columns(RAW_JUNIT_TEST_RESULTS, columns)}, tuple(rejected), tuple(notes)
     )
