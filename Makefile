@@ -40,8 +40,11 @@ lock: setup
 	$(UV) pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 \
 		--all-extras --group dev pyproject.toml --output-file constraints.txt
 
+# The generated pages; tests hold them to the code.
 docs: setup
-	$(BIN)/python -m weaver_forge.cli.docs
+	$(BIN)/python -m weaver_forge.cli.reference > docs/cli.md
+	$(BIN)/python -c "from weaver_forge.contracts.docs import tables_markdown; from weaver_forge.contracts.tables import ALL; print(tables_markdown(ALL), end='')" > docs/tables.md
+	$(BIN)/python -c "import json; from weaver_forge.policy import json_schema; print(json.dumps(json_schema(), indent=2))" > docs/policy.schema.json
 
 clean:
 	rm -rf demo dist .pytest_cache .mypy_cache .ruff_cache

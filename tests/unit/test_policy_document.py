@@ -86,4 +86,4 @@ def test_the_published_schema_is_the_one_the_code_reads() -> None:
     """docs/policy.schema.json is made by json_schema(); editors validate against it."""
     published = json.loads((ROOT / "docs" / "policy.schema.json").read_text(encoding="utf-8"))
 
-    assert published == json_schema(), "run `python -m weaver_forge schema > docs/policy.schema.json`"
+    assert published == json_schema(), "run `make docs`"

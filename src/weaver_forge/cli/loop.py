@@ -98,7 +98,7 @@ def benchmark(name: str = "", /, *, data: Path | None = None, json: Json = False
     """Measure on public data.
 
     Args:
-        name: Which benchmark; the names are listed where none is given.
+        name: Which decision; the names are listed where none is given.
         data: Folder of the data.
         json: Print only the result, as JSON.
     """

@@ -11,7 +11,7 @@ from weaver_forge.cli.app import COMMANDS, SUBCOMMANDS, build
 _HEAD = """\
 # Commands
 
-Made from the code by `python -m weaver_forge.cli.reference > docs/cli.md`; a test keeps it so.
+Made from the code by `make docs`; a test keeps it so.
 
 Exit codes: 0 allowed; 1 an enforced deny, and nothing else; 2 usage; 3 a person decides; 4 configuration;
 5 a source, store or snapshot cannot be read; 70 internal.

@@ -56,7 +56,9 @@ def summary_markdown(answer: GateAnswer) -> str:
     lines = [f"### {_plain(headline(answer))}"]
     for title, facts in [*facts_of(answer), ("Policy", answer.ruling.reasons)]:
         lines += ["", f"**{title}**", "", *(f"- {_plain(fact)}" for fact in facts)]
-    lines += ["", f"Decision `{answer.decision_id}`. A person's yes: `weaver-forge approve {answer.decision_id}`", ""]
+    approve = f"`weaver-forge approve {answer.decision_id} --actor NAME --reason WHY`"
+    yes = f" A person's yes: {approve}" if answer.ruling.exit_code else ""
+    lines += ["", f"Decision `{answer.decision_id}`.{yes}", ""]
     return "\n".join(lines)
 
 

@@ -159,7 +159,7 @@ def _fitting(tests: Sequence[RankedTest], allowed_ms: float) -> set[int]:
 
 
 def known_durations(snapshot: "Snapshot | None", repo_id: str) -> dict[str, float | None]:
-    """Test -> mean milliseconds over its last known runs (None where never reported), all tests of the repository."""
+    """Test -> mean milliseconds over all its known runs (None where never reported), all tests of the repository."""
     if snapshot is None or TESTS not in snapshot.tables():
         return {}
     where, parameters = ("where repo_id = ?", [repo_id]) if repo_id else ("", [])

@@ -31,9 +31,3 @@ def kind_for(spec: Mapping[str, Any], names: Sequence[str]) -> Kind:
 def unit_of(kind: Kind, values: Mapping[str, Any]) -> str:
     """What one decision covers, as the ledger names it: the values of ``decided_per`` joined by a bar."""
     return "|".join(str(values.get(name) or "") for name in kind["decided_per"])
-
-
-def subject_column(kind: Kind) -> str | None:
-    """The key column that tells apart the subjects of one unit (the test of a ranking); None if a unit is one."""
-    rest = [name for name in kind["key"] if name not in kind["decided_per"]]
-    return rest[0] if rest else None

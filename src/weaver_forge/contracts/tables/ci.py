@@ -10,7 +10,9 @@ RAW_JUNIT_TEST_RESULTS = Table(
     grain="execution attempt of a test case in a report",
     columns=(
         Column("report_sha256", "VARCHAR", "Hex SHA-256 of the report's bytes."),
-        Column("context", "VARCHAR", "Revision, run or its number, and repository given with the report: canonical JSON."),
+        Column(
+            "context", "VARCHAR", "Revision, run or its number, and repository given with the report: canonical JSON."
+        ),
         Column("position", "INTEGER", "0-based position of the test case element in the report."),
         Column("attempt", "INTEGER", "1 for the first execution, 2 for the first rerun, and so on."),
         Column("suite", "VARCHAR", "Name of the enclosing testsuite; empty when there is none."),
