@@ -7,7 +7,7 @@ import importlib
 from types import ModuleType
 
 from weaver_forge.contracts.decision import DecisionSpec
-from weaver_forge.errors import ConfigurationError
+from weaver_forge.errors import ConfigurationError, UsageError
 from weaver_forge.settings import MARKER, Settings
 
 
@@ -28,12 +28,17 @@ def load_specs(settings: Settings) -> tuple[DecisionSpec, ...]:
 
 
 def load_spec(settings: Settings, name: str) -> DecisionSpec:
-    """Load one registered decision, configured with its options."""
+    """Load one registered decision, configured with its options.
+
+    Raises:
+        UsageError: If no decision has this name.
+        ConfigurationError: As :func:`load_specs`.
+    """
     where = str(settings.root / MARKER)
     package = settings.decisions.get(name)
     if package is None:
         known = ", ".join(settings.decisions) or "none"
-        raise ConfigurationError(f"unknown decision {name!r}", where=where, do=f"Registered: {known}")
+        raise UsageError(f"unknown decision {name!r}", do=f"Registered: {known}")
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:

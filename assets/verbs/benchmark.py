@@ -31,6 +31,8 @@ LARGEST_BYTES = 512 * 1024 * 1024
 
 def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     """Measure ``{"name": decision, "data": folder}``."""
+    if not arguments.get("name"):
+        raise UsageError("benchmark needs a decision", do=f"Name one of {', '.join(settings.decisions)}")
     spec = load_spec(settings, str(arguments["name"]))
     if not arguments.get("data"):
         raise UsageError("benchmark needs data", do="Name a folder with --data DIR; see docs/benchmarks.md")
