@@ -1,6 +1,6 @@
 """The span lake holds every span once, whoever writes it and however often it is sent."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -98,14 +98,6 @@ def test_a_file_says_the_range_of_its_starts(lake: SpanLake) -> None:
 
     assert (file.n_rows, file.first_start_unix_ns, file.last_start_unix_ns) == (3, START, START + 14)
     assert file.path.is_file()
-
-
-def test_touched_days_are_those_of_the_starts(lake: SpanLake) -> None:
-    frame = pl.concat(
-        [spans(range(1)), spans(range(1), start=START + DAY_NS - 1), spans(range(1), start=START + DAY_NS)]
-    )
-
-    assert lake.touched_days(frame) == {date(1970, 1, 1) + timedelta(days=n) for n in (20_000, 20_001)}
 
 
 def test_duckdb_reads_attributes_as_a_map(lake: SpanLake) -> None:

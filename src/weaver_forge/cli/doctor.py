@@ -71,4 +71,4 @@ def _record(health: Health) -> None:
         text.group("Ledger", [f"whole: {ledger['n_rows']} rows in {ledger['n_batches']} batches"])
     else:
         text.group("Ledger", ["DOES NOT VERIFY", *ledger["broken"]])
-    text.group("Waiting in the inbox", [f"{name}: {n} files" for name, n in health.waiting.items()])
+    text.group("In the inbox, taken in or not", [f"{name}: {n} files" for name, n in health.waiting.items()])

@@ -7,7 +7,7 @@ What a span means is derived in ``marts``; this module stores and lists files.
 import bisect
 import logging
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -21,8 +21,6 @@ from weaver_forge.warehouse.conform import conform, one_a_key
 _LOG = logging.getLogger(__name__)
 _KEY = list(RAW_OTLP_SPANS.key)
 _START = "start_unix_ns"
-_EPOCH = date(1970, 1, 1)
-_NS_A_DAY = 86_400 * 10**9
 _ATTEMPTS = 20
 _MAP = pl.Map(pl.String(), pl.String())
 
@@ -83,12 +81,6 @@ class SpanLake:
         """The newest committed version, counting from 0; None when nothing was ever stored."""
         table = self._table()
         return None if table is None else table.version()
-
-    @staticmethod
-    def touched_days(frame: pl.DataFrame) -> set[date]:
-        """The UTC days in which the spans of a frame start."""
-        days = frame.select((pl.col(_START) // _NS_A_DAY).unique()).to_series()
-        return {_EPOCH + timedelta(days=int(day)) for day in days}
 
     def compact(self) -> int:
         """Join small files into large ones, in one commit; returns how many files there are after it.
