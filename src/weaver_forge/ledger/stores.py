@@ -232,6 +232,8 @@ class PostgresStore:
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Add rows, many to a statement (an insert construct is what SQLAlchemy batches)."""
+        if not rows:  # an insert construct without parameters would add a row of nulls
+            return
         target = self._sql.table(table, *(self._sql.column(name) for name in columns))
         with self._begun():
             self._connection.execute(target.insert(), [dict(zip(columns, row, strict=True)) for row in rows])
