@@ -253,6 +253,8 @@ def _score_rows(
     counts: Mapping[str, int],
     now: datetime,
 ) -> list[dict[str, Any]]:
+    # A score belongs to the method that speaks now: one that mixed versions would vouch for none of them.
+    rows = [row for row in rows if row["model_name"] == rows[-1]["model_name"]]
     if not rows:
         return []
     numbers = pl.DataFrame(rows, infer_schema_length=None).drop("predicted_at", "subject")

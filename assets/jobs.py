@@ -15,7 +15,12 @@ from weaver_forge.contracts.tables import ALL
 from weaver_forge.settings import Settings
 from weaver_forge.warehouse import Warehouse
 
-Job = dg.JobDefinition | Any
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
 def ingest_selection() -> dg.AssetSelection:
@@ -112,14 +117,17 @@ def sensors(settings: Settings, warehouse: Warehouse, all_jobs: dict[str, Any]) 
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Days whose spans are not those their marts were computed from are computed again.",
     )
-    def touched_days(_context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def touched_days(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         from assets.core.traces import pending_days
 
         days = pending_days(warehouse) if settings.warehouse.is_file() else []
         if not days:
             yield dg.SkipReason("every day's marts are up to date")
-        for first, last in contiguous(days):
-            yield dg.RunRequest(tags=range_tags(first, last))
+        elif context.instance.get_runs_count(dg.RunsFilter(job_name="marts", statuses=_UNDER_WAY)):
+            yield dg.SkipReason("marts are being computed")
+        else:
+            for first, last in contiguous(days):
+                yield dg.RunRequest(tags=range_tags(first, last))
 
     return [inbox, touched_days]
 

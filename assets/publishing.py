@@ -13,6 +13,7 @@ from weaver_forge.contracts.decision import DecisionSpec, candidate_table, predi
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import ALL
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS, RAW_INGEST_REJECTED
+from weaver_forge.policy import parse
 
 SNAPSHOT = "published_snapshot"
 
@@ -59,12 +60,15 @@ def publish_snapshot(deployment: Deployment) -> int:
             document = tracking.published(settings, spec, kind)
             if document is not None:
                 artifacts[f"{spec.name}__{kind.entity}"] = json.dumps(document).encode()
+    policy_text = settings.policy.read_text(encoding="utf-8") if settings.policy.is_file() else ""
+    if policy_text:
+        parse(policy_text, str(settings.policy))  # a wrong policy is refused here, not at the gates that read it
     reads = {table.name: table for spec in deployment.specs for table in spec.reads}
     return deployment.warehouse.publish(
         settings.published,
         tables=published_tables(deployment.specs),
         specs=[spec_as_data(spec) for spec in deployment.specs],
-        policy_text=settings.policy.read_text(encoding="utf-8") if settings.policy.is_file() else "",
+        policy_text=policy_text,
         artifacts=artifacts,
         now=now,
         data_as_of=data_as_of(SpecTables(deployment, tuple(reads.values())), now),

@@ -174,7 +174,9 @@ def _draw_incident(axes: "Axes", board: Scoreboard) -> bool:
     else:
         return False
     axes.axvspan(incident.started_at, incident.resolved_at, color="#e4b9b9", alpha=0.6, label="incident (truth)")  # type: ignore[arg-type]  # matplotlib takes datetimes
-    axes.plot(near["window_at"].to_list(), near["probability"], color=MODEL, marker="o", markersize=2.5, label="published")
+    axes.plot(
+        near["window_at"].to_list(), near["probability"], color=MODEL, marker="o", markersize=2.5, label="published"
+    )
     axes.plot(
         near["window_at"].to_list(),
         near["baseline_probability"],

@@ -90,13 +90,13 @@ def _judged(evaluations: Sequence[Mapping[str, Any]]) -> Board:
 def _scored(scores: Sequence[Mapping[str, Any]]) -> Board:
     rows = [
         (
-            f"{row['decision']}, {row['entity']}", row["metric"], row["text"], _number(row["baseline_value"]),
-            row["n_pending"],
+            f"{row['decision']}, {row['entity']}", row["metric"], row["model_name"], row["text"],
+            _number(row["baseline_value"]), row["n_pending"],
         )
         for row in scores
         if row["metric"] in SHOWN.get((row["decision"], row["entity"]), ())
     ]  # fmt: skip
-    columns = ("decision", "metric", "measured [95 % interval]", "baseline", "still pending")
+    columns = ("decision", "metric", "published method", "measured [95 % interval]", "baseline", "still pending")
     return Board("Scored by the ledger: predicted first, seen later", columns, tuple(rows))
 
 

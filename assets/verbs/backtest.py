@@ -8,17 +8,21 @@ import numpy as np
 import polars as pl
 
 from assets.decisions import SEED
-from assets.definitions import open_deployment
+from assets.definitions import load_deployment
 from assets.resources import Deployment, Emit, SpecTables
 from models.learning import Judgement, learn
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
-from weaver_forge.errors import UsageError
+from weaver_forge.errors import MissingInput, UsageError
 from weaver_forge.settings import Settings
 
 
 def backtest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     """Judge one decision (``{"decision": name}``) or all, newest part of history against its past."""
-    deployment = open_deployment(settings, emit)
+    if not settings.warehouse.is_file():
+        raise MissingInput(
+            "nothing was taken in yet", where=str(settings.warehouse), do="`weaver-forge ingest --git .`"
+        )
+    deployment = load_deployment(settings, emit)
     asked = arguments.get("decision")
     known = [spec.name for spec in deployment.specs]
     if asked and asked not in known:

@@ -114,7 +114,10 @@ def samples(rows: pl.DataFrame) -> tuple[Sample, Sample]:
 
 
 def _score(metric: Metric, model: Sample, baseline: Sample, draws: Floats, rng: np.random.Generator) -> Score:
-    ours, theirs = metric.prepare(model, rng), metric.prepare(baseline, rng)
+    # The same draws break both methods' ties: two methods that say the same must not differ by luck.
+    seed = int(rng.integers(2**63))
+    ours = metric.prepare(model, np.random.default_rng(seed))
+    theirs = metric.prepare(baseline, np.random.default_rng(seed))
     value, baseline_value = _point(ours, model.n_units), _point(theirs, model.n_units)
     sign = 1.0 if metric.higher_is_better else -1.0
     low = high = gain = gain_low = gain_high = None
