@@ -8,12 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
+from models.evidence import strongest
 from models.logistic import Floats
 
 MOST_FACTS = 4
-LEAST = 0.02
-"""Facts that move the log-odds by less are not worth a line."""
-
 _FACTS: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = (
     (
         ("lines_added", "lines_deleted", "lines_per_file"),
@@ -70,19 +68,7 @@ def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.
         for i, (text, shown, _) in enumerate(used)
     )
     texts = np.stack([encoded[name].to_numpy() for name in encoded.columns], axis=1)
-    return pl.Series(strongest(texts, parts), dtype=pl.String)
-
-
-def strongest(texts: "np.ndarray[tuple[int, int], np.dtype[np.object_]]", parts: Floats) -> list[str]:
-    """Join the texts with the largest absolute parts, row by row; the first always stands."""
-    order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :MOST_FACTS]
-    chosen, weight = np.take_along_axis(texts, order, 1), np.abs(np.take_along_axis(parts, order, 1))
-    keep = weight >= LEAST
-    keep[:, :1] = True
-    return [
-        "[" + ",".join(text for text, kept in zip(row, mask, strict=True) if kept) + "]"
-        for row, mask in zip(chosen.tolist(), keep.tolist(), strict=True)
-    ]
+    return pl.Series(strongest(texts, parts, most=MOST_FACTS), dtype=pl.String)
 
 
 def _fact(features: pl.DataFrame, text: str, shown: tuple[str, ...]) -> pl.Expr:

@@ -8,13 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
+from models.evidence import strongest
 from models.logistic import Floats
 from models.test_selection.verdict_history import ALPHAS
 
 MOST_FACTS = 3
-LEAST = 0.02
-"""Facts that move the log-odds by less are not worth a line."""
-
 _NONE = pl.lit(None, pl.String)
 
 _HISTORY = (*ALPHAS, "n_failures", "n_failures_last_10", "runs_since_failure", "never_failed", "is_new",
@@ -90,16 +88,4 @@ def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.
         for i, (_, fact, link) in enumerate(facts)
     )
     texts = np.stack([encoded[name].to_numpy() for name in encoded.columns], axis=1)
-    return pl.Series(strongest(texts, parts), dtype=pl.String)
-
-
-def strongest(texts: "np.ndarray[tuple[int, int], np.dtype[np.object_]]", parts: Floats) -> list[str]:
-    """Join the texts with the largest absolute parts, row by row; the first always stands."""
-    order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :MOST_FACTS]
-    chosen, weight = np.take_along_axis(texts, order, 1), np.abs(np.take_along_axis(parts, order, 1))
-    keep = weight >= LEAST
-    keep[:, :1] = True
-    return [
-        "[" + ",".join(text for text, kept in zip(row, mask, strict=True) if kept) + "]"
-        for row, mask in zip(chosen.tolist(), keep.tolist(), strict=True)
-    ]
+    return pl.Series(strongest(texts, parts, most=MOST_FACTS), dtype=pl.String)

@@ -15,9 +15,7 @@ NAMES = [name for _, name, _, _ in COMMANDS] + [
 
 
 def test_the_reference_is_what_the_code_says() -> None:
-    assert PUBLISHED.read_text(encoding="utf-8") == markdown(), (
-        "run `make docs`"
-    )
+    assert PUBLISHED.read_text(encoding="utf-8") == markdown(), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", NAMES)
