@@ -18,15 +18,15 @@ from weaver_forge.settings import Settings
 
 def backtest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     """Judge one decision (``{"decision": name}``) or all, newest part of history against its past."""
-    if not settings.warehouse.is_file():
-        raise MissingInput(
-            "nothing was taken in yet", where=str(settings.warehouse), do="`weaver-forge ingest --git .`"
-        )
     deployment = load_deployment(settings, emit)
     asked = arguments.get("decision")
     known = [spec.name for spec in deployment.specs]
     if asked and asked not in known:
         raise UsageError(f"unknown decision {asked!r}", do=f"Registered: {', '.join(known)}")
+    if not settings.warehouse.is_file():
+        raise MissingInput(
+            "nothing was taken in yet", where=str(settings.warehouse), do="`weaver-forge ingest --git .`"
+        )
     data = []
     for spec in deployment.specs:
         if asked in {None, "", spec.name}:
