@@ -20,7 +20,9 @@ $(STAMP): constraints.txt pyproject.toml
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q src models assets
 	touch $(STAMP)
 
+# Made anew each time; `weaver-forge demo DIR` itself refuses a folder that is not empty.
 demo: setup
+	rm -rf demo
 	$(BIN)/weaver-forge demo demo
 
 test: setup
