@@ -30,12 +30,17 @@ class Rejected:
         position: Line, row, byte offset or element, in words ("line 3", "byte 1024").
         reason: What is wrong and, where there is one, what to do.
         raw: The refused piece itself, cut to 4,000 characters; bytes are shown escaped.
+        data: The whole refused bytes (at most 64 MiB), where the piece can be decoded again by itself; None
+            where it cannot, or where it is too large to keep.
+        offset: Byte offset of the piece in the (decompressed) file, where that is known.
     """
 
     name: str
     position: str
     reason: str
     raw: str = ""
+    data: bytes | None = None
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,27 @@ _Next = Callable[[memoryview, int], tuple[int, int, int] | None]
 """``(data, offset) -> (start of the message, its end, offset of the next)``; None where there is no header."""
 
 
+Encoding = Literal["protobuf", "json"]
+Signal = Literal["traces", "metrics", "logs"]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a file: its place in words, its bytes and how they are encoded."""
+    """One message of a file.
+
+    Args:
+        position: Its place in words ("byte 1024", "line 3").
+        data: Its bytes, decompressed.
+        encoding: How they are encoded.
+        offset: Byte offset of its frame (length included) in the decompressed file.
+        signal: What it is about, found by its structure.
+    """
 
     position: str
     data: bytes
-    encoding: Literal["protobuf", "json"]
+    encoding: Encoding
+    offset: int = 0
+    signal: Signal = "traces"
 
 
 def split(frame: Frame) -> Iterator[Message | Rejected]:
