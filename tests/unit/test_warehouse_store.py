@@ -4,7 +4,8 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -270,3 +271,62 @@ def test_a_held_warehouse_names_its_holder_and_is_waited_for(warehouse: Warehous
 
     assert caught.value.where.endswith(f"held by process {holder.pid}")
     assert added == 1
+
+
+REPORTS = Table(
+    layer="raw",
+    source="test",
+    entity="reports",
+    grain="thing reported on",
+    columns=EVENTS.columns,
+    key=("id",),
+    replace_by=("id",),
+    newest_by=("at", "n"),
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "n", "held"),
+    [
+        pytest.param(NOON - timedelta(hours=1), 9, 5, id="older changes nothing"),
+        pytest.param(NOON, 4, 5, id="a tie is decided by the next column"),
+        pytest.param(NOON, None, 5, id="a null is older than any value"),
+        pytest.param(NOON, 6, 6, id="later in the next column"),
+        pytest.param(NOON + timedelta(hours=1), 1, 1, id="newer holds"),
+    ],
+)
+def test_a_report_replaces_only_one_that_is_not_newer(warehouse: Warehouse, at: datetime, n: int, held: int) -> None:
+    warehouse.replace(REPORTS, events("a", n=5))
+
+    warehouse.replace(REPORTS, events("a", n=n, at=at))
+
+    assert contents(warehouse, REPORTS) == {"a": held}
+
+
+def test_an_equal_report_that_comes_later_holds(warehouse: Warehouse) -> None:
+    warehouse.replace(REPORTS, events("a", period="first"))
+
+    written = warehouse.replace(REPORTS, events("a", period="second"))
+
+    assert (written, warehouse.read(REPORTS)["period"].to_list()) == (1, ["second"])
+
+
+def test_within_a_batch_the_newest_report_on_a_row_holds(warehouse: Warehouse) -> None:
+    batch = pl.concat([events("a", n=3, at=NOON), events("b"), events("a", n=2, at=NOON - timedelta(hours=1))])
+
+    warehouse.replace(REPORTS, batch)
+
+    assert contents(warehouse, REPORTS) == {"a": 3, "b": 1}
+
+
+def test_a_stored_row_without_an_order_gives_way_to_any(warehouse: Warehouse) -> None:
+    warehouse.replace(REPORTS, events("a").with_columns(n=pl.lit(None, pl.Int32)))
+
+    warehouse.replace(REPORTS, events("a", n=0))
+
+    assert contents(warehouse, REPORTS) == {"a": 0}
+
+
+def test_an_order_of_reports_on_sets_of_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match="replace_by must be the key"):
+        replace(REPORTS, replace_by=("period",))

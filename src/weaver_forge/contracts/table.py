@@ -38,6 +38,9 @@ class Table:
         day_column: The UTC timestamp whose date is the daily partition; None for tables that are not daily.
         replace_by: Columns whose value set is replaced as a whole on write (a restated billing period);
             empty for append-only tables, in which a row with a known key adds nothing.
+        newest_by: Column, or columns from the first to the last that decides, that order the reports on one row:
+            one that is older than the stored row changes nothing (webhooks come late, twice and out of order). A
+            null is older than any value; of equals the one that comes last holds. Needs ``replace_by`` to be the key.
         view: The table is a view that the warehouse makes; no DDL, no writes.
     """
 
@@ -49,14 +52,17 @@ class Table:
     key: tuple[str, ...]
     day_column: str | None = None
     replace_by: tuple[str, ...] = ()
+    newest_by: str | tuple[str, ...] = ()
     view: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a key, partition or replacement column that is not declared."""
+        """Refuse a key, partition, replacement or ordering column that is not declared."""
         names = set(self.column_names)
-        unknown = {*self.key, *self.replace_by, *filter(None, [self.day_column])} - names
+        unknown = {*self.key, *self.replace_by, *self.newest_by_columns, *filter(None, [self.day_column])} - names
         if unknown or len(names) != len(self.columns):
             raise ValueError(f"{self.name}: undeclared or repeated columns: {sorted(unknown) or 'repeated'}")
+        if self.newest_by and self.replace_by != self.key:
+            raise ValueError(f"{self.name}: newest_by orders reports on one row, so replace_by must be the key")
 
     @property
     def name(self) -> str:
@@ -72,6 +78,11 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         """Names in declared order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def newest_by_columns(self) -> tuple[str, ...]:
+        """What orders the reports on one row, the most important first; empty when the last to come holds."""
+        return (self.newest_by,) if isinstance(self.newest_by, str) else self.newest_by
 
     @property
     def ddl(self) -> str:

@@ -24,6 +24,8 @@ from weaver_forge.decode.json_values import Unreadable, values
 _API = re.compile(r"https?://(?P<host>[^/]+)/(?:api/v3/)?repos/(?P<name>[^/]+/[^/]+)/")
 _WEB = re.compile(r"https?://(?P<host>[^/]+)/(?P<name>[^/]+/[^/]+)/(?:actions|runs|commit)/")
 
+_PROGRESS = {"waiting": 0, "requested": 0, "pending": 1, "queued": 1, "in_progress": 2, "completed": 3}
+
 Json = Mapping[str, Any]
 
 
@@ -56,8 +58,9 @@ def decode(frames: Iterable[Frame]) -> Batch:
 
 
 def _newest(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """Keep the last report of a run or job: the same one may be exported before and after it ended."""
-    return frame.unique(table.key, keep="last", maintain_order=True)
+    """Keep the newest report of a run or job: the same one may be exported before and after it ended."""
+    ordered = frame.with_row_index("place").sort(table.newest_by_columns, nulls_last=False, maintain_order=True)
+    return ordered.unique(table.key, keep="last").sort("place").drop("place")
 
 
 def _items(position: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -101,6 +104,7 @@ def _run(item: Json) -> dict[str, Any]:
         "created_at": _instant(item, "created_at"),
         "started_at": _optional_instant(item, "run_started_at"),
         "updated_at": _instant(item, "updated_at"),
+        "progress": _progress(item),
     }
 
 
@@ -119,6 +123,7 @@ def _job(item: Json) -> dict[str, Any]:
         "started_at": _optional_instant(item, "started_at"),
         "completed_at": _optional_instant(item, "completed_at"),
         "labels": ",".join(map(str, labels)) if isinstance(labels, list) else "",
+        "progress": _progress(item),
     }
 
 
@@ -140,6 +145,11 @@ def _repo_id(item: Json) -> str:
 def _attempt(item: Json) -> int:
     attempt = _number(item, "run_attempt")
     return 1 if attempt is None else attempt
+
+
+def _progress(item: Json) -> int:
+    """How far it has come; a status that is not known is taken for one before the end."""
+    return _PROGRESS.get(_text(item, "status"), 1)
 
 
 def _number(item: Json, key: str) -> int | None:

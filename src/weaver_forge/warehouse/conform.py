@@ -65,6 +65,30 @@ def one_a_key(table: Table, frame: pl.DataFrame, *, keep: Literal["first", "last
     return frame.filter(whole.is_first_distinct() if keep == "first" else whole.is_last_distinct())
 
 
+def newest_last(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with the newest report on each row last; the given order where nothing orders reports."""
+    if not table.newest_by or frame.is_empty():
+        return frame
+    return frame.sort(table.newest_by_columns, nulls_last=False, maintain_order=True)
+
+
+def without_older(table: Table, incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """The incoming rows that are not older, by ``newest_by``, than the stored row of their key.
+
+    Args:
+        table: Whose rows they are.
+        incoming: One row a key, every column.
+        stored: At most one row a key, key and ordering columns.
+    """
+    older, same = pl.lit(value=False), pl.lit(value=True)
+    for name in table.newest_by_columns:
+        new, old = pl.col(name), pl.col(f"{name}.stored")
+        older |= same & old.is_not_null() & (new.is_null() | (new < old).fill_null(value=False))
+        same &= new.eq_missing(old)
+    marked = incoming.join(stored, on=table.key, how="left", suffix=".stored", maintain_order="left")
+    return marked.filter(~older).select(incoming.columns)
+
+
 def _nulls(name: str, kind: pl.DataType, height: int) -> pl.Series:
     return pl.Series(name, [None], dtype=kind).new_from_index(0, height) if height else pl.Series(name, [], dtype=kind)
 

@@ -18,7 +18,7 @@ from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
 from weaver_forge.errors import ContractError, MissingInput
 from weaver_forge.warehouse import migrations
-from weaver_forge.warehouse.conform import conform, one_a_key
+from weaver_forge.warehouse.conform import conform, newest_last, one_a_key, without_older
 from weaver_forge.warehouse.connection import opened, transaction
 from weaver_forge.warehouse.lake import SpanLake
 from weaver_forge.warehouse.naming import inserted, quoted, quoted_list, selected, stored_columns
@@ -118,18 +118,20 @@ class Warehouse:
     def replace(self, table: Table, frame: pl.DataFrame) -> int:
         """Put the frame in place of the whole table, or of the value sets of ``replace_by`` that it has rows for.
 
-        Where ``replace_by`` is set, the last row of a repeated key is kept: what was reported last holds.
+        Where ``replace_by`` is set, the last row of a repeated key is kept: what was reported last holds. Where
+        ``newest_by`` is set too, the newest is, and a row older than the stored one changes nothing.
 
         Raises:
             ContractError: If the frame is not of the table, or a key is repeated in a table replaced as a whole.
         """
         rows = conform(_writable(table), frame)
         if table.replace_by:
-            rows = one_a_key(table, rows, keep="last")
+            rows = one_a_key(table, newest_last(table, rows), keep="last")
         else:
             _refuse_repeated_keys(table, rows)
         with self._writing(table) as con:
             if table.replace_by:
+                rows = _not_older(con, table, rows)
                 _delete_value_sets(con, table, rows)
             else:
                 con.execute(f"delete from {quoted(table.name)}")  # noqa: S608 - a declared name
@@ -244,6 +246,18 @@ def _delete_value_sets(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.Da
     same = " and ".join(f"old.{quoted(name)} is not distinct from present.{quoted(name)}" for name in table.replace_by)
     con.execute(f"delete from {quoted(table.name)} as old using present where {same}")  # noqa: S608 - declared names
     con.unregister("present")
+
+
+def _not_older(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are not older than the stored row of their key; all of them where nothing orders reports."""
+    if not table.newest_by or rows.is_empty():
+        return rows
+    key, order = list(table.key), list(table.newest_by_columns)
+    con.register("present", rows.select(key))
+    sql = f"select {quoted_list(key + order)} from {quoted(table.name)} semi join present using ({quoted_list(key)})"  # noqa: S608 - declared names
+    stored = con.sql(sql).pl().cast({name: rows.schema[name] for name in key + order})
+    con.unregister("present")
+    return without_older(table, rows, stored)
 
 
 def _insert(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> int:

@@ -3,6 +3,13 @@
 from weaver_forge.contracts.table import Column, Table
 from weaver_forge.contracts.tables.changes import KNOWN_AT, REPO_ID
 
+PROGRESS = Column(
+    "progress",
+    "INTEGER",
+    "How far it has come: 0 waiting, 1 queued, 2 in progress, 3 completed; null in rows of older releases.",
+    nullable=True,
+)
+
 RAW_JUNIT_TEST_RESULTS = Table(
     layer="raw",
     source="junit",
@@ -71,10 +78,13 @@ RAW_GITHUB_ACTIONS_RUNS = Table(
         Column("created_at", "TIMESTAMP", "UTC."),
         Column("started_at", "TIMESTAMP", "UTC; null in old exports.", nullable=True),
         Column("updated_at", "TIMESTAMP", "UTC; the end of a completed run."),
+        PROGRESS,
     ),
     key=("repo_id", "run_id", "run_attempt"),
-    # A run exported while it was in progress is exported again when it has completed.
+    # A run exported while it was in progress is exported again when it has completed; webhooks come out of order.
     replace_by=("repo_id", "run_id", "run_attempt"),
+    # GitHub's times are whole seconds, and a run of skipped jobs is over within one.
+    newest_by=("updated_at", "progress"),
 )
 
 RAW_GITHUB_ACTIONS_JOBS = Table(
@@ -100,9 +110,12 @@ RAW_GITHUB_ACTIONS_JOBS = Table(
         Column("started_at", "TIMESTAMP", "UTC; null when it never started.", nullable=True),
         Column("completed_at", "TIMESTAMP", "UTC; null until completed.", nullable=True),
         Column("labels", "VARCHAR", "Runner labels joined by a comma."),
+        PROGRESS,
     ),
     key=("repo_id", "job_id"),
     replace_by=("repo_id", "job_id"),
+    # A job says no time of its report, but it only ever moves on: a rerun is a job of its own.
+    newest_by="progress",
 )
 
 CORE_CI_RUNS = Table(
