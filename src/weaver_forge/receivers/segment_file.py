@@ -1,0 +1,163 @@
+"""One file of the inbox while it grows, and what is left of one after a crash.
+
+Put here what touches the disk: framing, the sync before an answer, cutting back to the last good record, and the
+rename that hands a finished file over. Who waits for what is in ``segments``.
+
+A growing file is ``.<name>.open``; intake ignores names that begin with a dot. Sealing renames it to ``<name>``. The
+file is locked while it grows, so that a second process in the same folder never seals it.
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+Framing = Literal["length", "lines"]
+"""``length``: 4 bytes big-endian before each record. ``lines``: a newline after each."""
+
+_OPEN = ".open"
+_HEADER = struct.Struct(">I")
+
+
+class SegmentFile:
+    """A growing file; every record up to ``size`` is on disk.
+
+    Args:
+        folder: Where; it must exist.
+        name: The name it gets once sealed.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / f".{name}{_OPEN}"
+        self.sealed = folder / name
+        self.size = 0
+        self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            sync_folder(folder)  # without it a crash of the machine forgets the file, with all that it acknowledged
+        except OSError:
+            os.close(self._file)
+            raise
+
+    def append(self, records: Sequence[bytes], framing: Framing) -> None:
+        """Write records and wait until they are on disk; on any error the file ends where it ended before.
+
+        Raises:
+            OSError: If the disk is full or broken; none of the records counts as stored.
+        """
+        data = b"".join(framed(records, framing))
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+            os.fdatasync(self._file)
+        except OSError:
+            self._cut()
+            raise
+        self.size += len(data)
+
+    def seal(self) -> None:
+        """Hand the file over under its final name; an empty one is removed.
+
+        Raises:
+            OSError: If it cannot be renamed; then it stays as it is.
+        """
+        _hand_over(self.path, self.sealed, is_empty=self.size == 0)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file as it is; ``recover`` finds it."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _cut(self) -> None:
+        """Back to the last good record: a torn one in front of later ones would make them unreadable."""
+        os.ftruncate(self._file, self.size)
+        os.fdatasync(self._file)
+
+
+def framed(records: Sequence[bytes], framing: Framing) -> Iterator[bytes]:
+    """Records as they lie in the file."""
+    for record in records:
+        if framing == "length":
+            yield _HEADER.pack(len(record))
+            yield record
+        else:
+            yield record
+            yield b"\n"
+
+
+def recover(folder: Path, *, prefix: str, suffix: str, framing: Framing) -> list[Path]:
+    """Seal what a crash left growing; a torn last record, which nobody was told is stored, is cut off.
+
+    Files that a living process writes are left alone. Returns the sealed files.
+
+    Raises:
+        OSError: If one cannot be cut or renamed.
+    """
+    done = []
+    for path in sorted(folder.glob(f".{prefix}*{suffix}{_OPEN}")):
+        sealed = folder / path.name[1 : -len(_OPEN)]
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            good = _good_bytes(file, framing)
+            os.ftruncate(file, good)
+            os.fsync(file)
+            _hand_over(path, sealed, is_empty=good == 0)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(file)
+        done += [sealed] if good else []
+    return done
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents so that they outlive a crash of the machine."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _hand_over(path: Path, sealed: Path, *, is_empty: bool) -> None:
+    if is_empty:
+        path.unlink()
+    else:
+        path.rename(sealed)
+    sync_folder(path.parent)
+
+
+def _good_bytes(file: int, framing: Framing) -> int:
+    """Where the last whole record ends."""
+    size = os.fstat(file).st_size
+    if size == 0:
+        return 0
+    with mmap.mmap(file, size, prot=mmap.PROT_READ) as data:
+        if framing == "lines":
+            return data.rfind(b"\n") + 1
+        at = 0
+        while at + _HEADER.size <= size:
+            # A record is never empty: zeros are blocks that a crash of the machine left unwritten.
+            length = _HEADER.unpack_from(data, at)[0]
+            if length == 0 or at + _HEADER.size + length > size:
+                break
+            at += _HEADER.size + length
+        return at
