@@ -137,7 +137,7 @@ def _vocabulary() -> _Vocabulary:
     pool_size = np.ones_like(pool_first)
     for row, operation in enumerate(operations):
         for slot, pool in enumerate(operation.pools):
-            if id(pool) not in where and pool not in where:
+            if pool not in where:
                 where[pool] = len(attributes)
                 attributes.extend(pool)
             pool_first[row, slot], pool_size[row, slot] = where[pool], len(pool)

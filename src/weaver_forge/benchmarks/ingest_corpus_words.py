@@ -4,6 +4,7 @@ Everything here is fixed: the seed of a corpus chooses times, ids and values fro
 The encodings are in ``ingest_corpus``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,7 +86,7 @@ class Plan:
 
 def resources() -> list[tuple[int, list[Attribute]]]:
     """Service and 15 attributes of each of about forty pods, two or three a service."""
-    found = []
+    found: list[tuple[int, list[Attribute]]] = []
     for service, name in enumerate(SERVICES):
         environment = "deployment.environment" if _is_old(service) else "deployment.environment.name"
         for pod in range(2 + service % 2):
@@ -214,5 +215,5 @@ def _internal(service: int) -> Operation:
     return Operation(service, f"{SERVICES[service]} rules", 1, fixed, _pools(THREAD, SCORE, TAGS, USER, CACHED))
 
 
-def _pools(*pools: list[Attribute]) -> tuple[tuple[Attribute, ...], ...]:
+def _pools(*pools: Sequence[Attribute]) -> tuple[tuple[Attribute, ...], ...]:
     return tuple(tuple(pool) for pool in pools)
