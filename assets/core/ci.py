@@ -13,11 +13,11 @@ from weaver_forge.contracts.tables.ci import (
     CORE_CI_TEST_VERDICTS,
     RAW_GITHUB_ACTIONS_JOBS,
     RAW_GITHUB_ACTIONS_RUNS,
-    RAW_JUNIT_TEST_RESULTS,
+    RAW_TEST_RESULTS,
 )
 from weaver_forge.links import core_ci
 
-_READS = (RAW_JUNIT_TEST_RESULTS, RAW_GITHUB_ACTIONS_RUNS, RAW_GITHUB_ACTIONS_JOBS, RAW_GIT_COMMITS)
+_READS = (RAW_TEST_RESULTS, RAW_GITHUB_ACTIONS_RUNS, RAW_GITHUB_ACTIONS_JOBS, RAW_GIT_COMMITS)
 
 
 def _write(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[str, Metadata]:

@@ -24,7 +24,7 @@ from weaver_forge.testing import OrganisationPlan, advance_git, stage, write_org
 LIVE_DAYS = 4
 """The last days are lived one at a time; everything before is history that is on disk on the first day."""
 
-LATE = ("junit", "github_actions", "deployments", "incidents", "focus")
+LATE = ("tests", "github_actions", "deployments", "incidents", "focus")
 """Sources that arrive a day after commits and traces, so that predictions come before outcomes."""
 
 PROMPT = ("git", "otlp")
@@ -53,7 +53,7 @@ history_days = 60
 
 [sources]
 git = ["organisation/repo"]
-junit = ["input/junit/{{run_id}}/*.xml"]
+tests = ["input/tests/{{run_id}}/*.xml"]
 github_actions = ["input/github_actions/*.json"]
 otlp = ["input/otlp/*"]
 focus = ["input/focus/*.csv"]

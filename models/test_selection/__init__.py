@@ -53,7 +53,7 @@ def configure(**options: Any) -> DecisionSpec:
         summary="Orders the tests of a revision by how likely they fail for real, and says which can wait.",
         reads=(CORE_CI_TEST_VERDICTS, CORE_CI_RUNS, CORE_CHANGES_CHANGES, CORE_CHANGES_FILES),
         sources={
-            "junit": "no verdicts: nothing can be predicted",
+            "tests": "no verdicts: nothing can be predicted",
             "git": "no changed files: tests that never failed before are ranked blindly",
             "github_actions": "no start of runs: predictions are dated just before the results",
         },

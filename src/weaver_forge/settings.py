@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +17,15 @@ from typing import Any
 from weaver_forge.errors import ConfigurationError, NotADeployment
 
 MARKER = "weaver-forge.toml"
-SOURCES = ("git", "junit", "github_actions", "otlp", "focus", "deployments", "incidents")
+SOURCES = ("git", "tests", "github_actions", "otlp", "focus", "deployments", "incidents")
+FORMER_SOURCES = {"junit": "tests"}
+"""Former name of a source -> its name now; a configuration that was written for it stays valid."""
 
 _SECTIONS: dict[str, frozenset[str] | None] = {
     "pipeline": frozenset({"python"}),
     "decisions": None,
     "options": None,
-    "sources": frozenset(SOURCES),
+    "sources": frozenset(SOURCES) | frozenset(FORMER_SOURCES),
     "ledger": frozenset({"url"}),
     "clock": frozenset({"now"}),
     "partitions": frozenset({"start"}),
@@ -146,11 +148,20 @@ def load(root: Path) -> Settings:
         python=root.resolve() / python,
         decisions=document.get("decisions", {}),
         options=document.get("options", {}),
-        sources={name: tuple(patterns) for name, patterns in document.get("sources", {}).items()},
+        sources=_sources(document.get("sources", {})),
         ledger_url=ledger,
         fixed_now=_instant(now, path) if now else None,
         partitions_start=document.get("partitions", {}).get("start", "2015-01-01"),
     )
+
+
+def _sources(named: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Patterns by source; a source that is named by its former name too has the patterns of both."""
+    patterns: dict[str, tuple[str, ...]] = {}
+    for name, given in named.items():
+        current = FORMER_SOURCES.get(name, name)
+        patterns[current] = (*patterns.get(current, ()), *given)
+    return patterns
 
 
 def test_data() -> Path | None:
@@ -186,7 +197,7 @@ def _refuse_unknown(document: Mapping[str, Any], path: Path) -> None:
                 raise ConfigurationError(
                     f"unknown key {key!r} in [{section}]",
                     where=_line(path, key),
-                    do=f"Known: {', '.join(sorted(keys))}",
+                    do=f"Known: {', '.join(sorted(keys - FORMER_SOURCES.keys()))}",
                 )
 
 

@@ -78,8 +78,8 @@ def taken(
     """A deployment that all of it was given to at once, and what was said; the empty deployment runs beside it."""
     root = new_deployment()
     said = forge(
-        *("ingest", "--git", bad / "shallow", "--git", bad / "nowhere", "--junit", bad / "*.xml"),
-        *("--junit", bad / "gone" / "*.xml", "--otlp", bad / "cut.pb", "--otlp", bad / "cut.pb.gz"),
+        *("ingest", "--git", bad / "shallow", "--git", bad / "nowhere", "--tests", bad / "*.xml"),
+        *("--tests", bad / "gone" / "*.xml", "--otlp", bad / "cut.pb", "--otlp", bad / "cut.pb.gz"),
         *("--focus", bad / "cost.csv", "--deployments", bad / "deployments.jsonl", "--runs", bad / "runs.json"),
         *("--revision", REVISION),
         cwd=root,
@@ -109,8 +109,8 @@ def test_what_cannot_be_read_at_all_is_said_once_each_and_ends_with_5(taken: tup
     ("source", "n", "reason"),
     [
         ("otlp", 1, "the file ends inside a message"),
-        ("junit", 1, "the file declares a DTD, which test reports never need: write it without one"),
-        ("junit", 1, "1 complete test cases before it are kept"),
+        ("tests", 1, "the file declares a DTD, which test reports never need: write it without one"),
+        ("tests", 1, "1 complete test cases before it are kept"),
         ("focus", 1, "it lacks EffectiveCost, ChargePeriodStart, ChargePeriodEnd, BillingCurrency"),
         ("deployments", 2, ""),
     ],
@@ -209,8 +209,8 @@ def test_a_wrong_key_in_the_policy_is_named_with_its_line(mistaken: Path, forge:
     [
         (["gate", "--decison", "x"], 2, "Did you mean --decision instead of --decison? See `weaver-forge --help`"),
         (["ingets"], 2, 'Unknown command "ingets". Did you mean "ingest"? See `weaver-forge --help`'),
-        (["ingest", "--revision", "HEAD"], 2, "say what test reports are of. Give --junit as well"),
-        (["ingest", "--junit", "x.xml", "--revision", "nope"], 2, "revision 'nope' is not known. Give a whole commit"),
+        (["ingest", "--revision", "HEAD"], 2, "say what test reports are of. Give --tests as well"),
+        (["ingest", "--tests", "x.xml", "--revision", "nope"], 2, "revision 'nope' is not known. Give a whole commit"),
     ],
     ids=["flag", "command", "half", "revision"],
 )

@@ -60,7 +60,7 @@ def both(
         with tarfile.open(data / "tcp" / "raw-samples" / f"{name}.tar.xz") as archive:
             archive.extractall(folder, filter="data")
     standing = {
-        "junit": f"{samples[RATIS]}/*/*/*/{{run_number}}/**/*.xml",
+        "tests": f"{samples[RATIS]}/*/*/*/{{run_number}}/**/*.xml",
         "github_actions": f"{samples[RATIS]}/**/*.json",
         "otlp": f"{data}/otlp/nezha/*_traces.pb.gz",
         "focus": f"{data}/cost/focus_sample/**/*.csv",
@@ -70,7 +70,7 @@ def both(
     flags: dict[str, list[str]] = {
         RATIS: [],
         # The project was renamed in between; runs under its old name must not be taken for its own.
-        OZONE: ["--junit", f"{samples[OZONE]}/*/*/*/{{run_number}}/**/*.xml", "--repo", "github.com/apache/ozone",
+        OZONE: ["--tests", f"{samples[OZONE]}/*/*/*/{{run_number}}/**/*.xml", "--repo", "github.com/apache/ozone",
                 "--runs", f"{samples[OZONE]}/**/*.json"],
     }  # fmt: skip
     with ThreadPoolExecutor(2) as pool:
@@ -118,7 +118,7 @@ def test_everything_is_read_and_nothing_refused_but_reports_that_break_off(taken
     refused = taken.rows("select name from raw_ingest__rejected order by name")
     assert taken.ingest.code == 0, taken.ingest.err
     assert taken.ingest.data["problems"] == []
-    assert [intake[source]["inputs_read"] for source in ("junit", "github_actions")] == [len(reports), len(exports)]
+    assert [intake[source]["inputs_read"] for source in ("tests", "github_actions")] == [len(reports), len(exports)]
     assert [name for (name,) in refused] == [str(path) for path in reports if not is_whole(path)]
 
 
@@ -216,7 +216,7 @@ def test_the_second_time_adds_nothing(again: Any) -> None:
 
     said = {line.split()[0]: [int(number) for number in line.split()[1:]] for line in table}
 
-    assert set(said) == {"junit", "github_actions", "otlp", "focus"}
+    assert set(said) == {"tests", "github_actions", "otlp", "focus"}
     assert all((read, decoded, new) == (0, 0, 0) and known > 0 for read, known, decoded, new, _ in said.values())
 
 

@@ -81,7 +81,7 @@ def test_doctor_says_what_is_missing_and_the_next_command(first_day: Any, forge:
     said = forge("doctor", cwd=first_day.root)
 
     assert said.code == 0
-    assert "junit: test_selection is without it" in said.out
+    assert "tests: test_selection is without it" in said.out
     assert "otlp: load_forecast is without it" in said.out
     assert "Next: weaver-forge gate --decision deploy_risk --change HEAD" in said.out
 
@@ -125,7 +125,7 @@ def own_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def second_day(first_day: Any, forge: Callable[..., Any], checkout: Path, own_report: Path) -> Any:
     """The same history again, with reports of its newest revision; one of them has to be refused."""
     return forge(
-        "ingest", "--git", checkout, "--junit", own_report.parent / "*.xml", "--revision", "HEAD", cwd=first_day.root
+        "ingest", "--git", checkout, "--tests", own_report.parent / "*.xml", "--revision", "HEAD", cwd=first_day.root
     )
 
 
@@ -154,5 +154,5 @@ def test_our_own_results_are_those_of_head_and_the_refused_report_is_kept(
 
     n_tests = int(own_report.read_text(encoding="utf-8").split('tests="', 1)[1].split('"', 1)[0])
     assert stored == [(git(checkout, "rev-parse", "HEAD"), "passed", n_tests)]
-    assert f"refused by junit: {own_report.parent}/refused.xml, " in second_day.out
-    assert rows(first_day.root, "select source, count(*) from raw_ingest__rejected group by all") == [("junit", 1)]
+    assert f"refused by tests: {own_report.parent}/refused.xml, " in second_day.out
+    assert rows(first_day.root, "select source, count(*) from raw_ingest__rejected group by all") == [("tests", 1)]

@@ -26,7 +26,7 @@ now = "{now}Z"
 change_maturity_days = 2
 [sources]
 git = ["organisation/repo"]
-junit = ["input/junit/{{run_id}}/*.xml"]
+tests = ["input/tests/{{run_id}}/*.xml"]
 github_actions = ["input/github_actions/*.json"]
 otlp = ["input/otlp/*"]
 focus = ["input/focus/*.csv"]

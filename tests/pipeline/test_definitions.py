@@ -181,7 +181,7 @@ def test_the_inbox_starts_an_ingest_once_a_file_is_there(watched: tuple[Settings
     """A file starts one run; nothing new starts none; the same file grown, or another one, starts the next."""
     settings, sensor = watched
     empty = sensor.evaluate_tick(dg.build_sensor_context())
-    put = settings.inbox / "junit" / "build-1" / "TEST-a.xml"
+    put = settings.inbox / "tests" / "build-1" / "TEST-a.xml"
     put.parent.mkdir(parents=True)
     put.write_text("<testsuite/>", encoding="utf-8")
 
@@ -198,7 +198,7 @@ def test_the_inbox_starts_an_ingest_once_a_file_is_there(watched: tuple[Settings
     assert (grown.run_requests or [])[0].run_key != (first.run_requests or [])[0].run_key
 
 
-@pytest.mark.parametrize("name", ["nobody/report.xml", "junit/.report.xml.part"])
+@pytest.mark.parametrize("name", ["nobody/report.xml", "tests/.report.xml.part"])
 def test_the_inbox_ignores_what_is_no_input(watched: tuple[Settings, dg.SensorDefinition], name: str) -> None:
     """A folder that is no source, and a file still being written under a hidden name, start nothing."""
     settings, sensor = watched

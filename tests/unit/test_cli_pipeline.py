@@ -94,17 +94,17 @@ def test_paths_are_the_callers_not_the_deployments(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
-    loop.ingest(git=("repo", "/abs"), junit=("r/**/*.xml",), revision="a" * 40, json=True)
+    loop.ingest(git=("repo", "/abs"), tests=("r/**/*.xml",), revision="a" * 40, json=True)
 
     here = tmp_path / "elsewhere"
     assert json.loads(capsys.readouterr().out) == {
         "git": {"paths": [str(here / "repo"), "/abs"]},
-        "junit": {"paths": [str(here / "r/**/*.xml")], "revision": "a" * 40},
+        "tests": {"paths": [str(here / "r/**/*.xml")], "revision": "a" * 40},
     }
 
 
 def test_a_revision_without_reports_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--junit"):
+    with pytest.raises(UsageError, match="--tests"):
         loop.ingest(revision="abc")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.dtypes import schema
-from weaver_forge.contracts.tables.ci import RAW_JUNIT_TEST_RESULTS
+from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
 from weaver_forge.decode.instants import parse_instant
 from weaver_forge.decode.junit import context_json, decode
 from weaver_forge.settings import test_data as outside_data
@@ -28,7 +28,7 @@ def read(data: bytes | str, **context: str) -> Batch:
 
 
 def rows(batch: Batch) -> pl.DataFrame:
-    return batch.tables[RAW_JUNIT_TEST_RESULTS.name]
+    return batch.tables[RAW_TEST_RESULTS.name]
 
 
 def attempts(batch: Batch) -> dict[str, list[str]]:
@@ -59,7 +59,7 @@ def test_bare_repeats_of_pytest_are_failed_attempts() -> None:
 def test_suite_properties_and_times_reach_every_row() -> None:
     frame = rows(read((FIXTURES / "pytest-reruns.xml").read_bytes()))
 
-    assert frame.schema == schema(RAW_JUNIT_TEST_RESULTS)
+    assert frame.schema == schema(RAW_TEST_RESULTS)
     assert frame["revision"].unique().to_list() == [SHA]
     assert frame["run_id"].unique().to_list() == ["77"]
     assert frame["hostname"].unique().to_list() == ["runner-1"]
@@ -330,7 +330,7 @@ def test_no_collected_report_crashes_and_keys_stay_unique() -> None:
     batch = decode([Frame(path.name, path.read_bytes()) for path in reports], received_at=RECEIVED)
 
     frame = rows(batch)
-    key = list(RAW_JUNIT_TEST_RESULTS.key)
+    key = list(RAW_TEST_RESULTS.key)
     distinct_reports = {path.read_bytes() for path in reports}
     assert frame["report_sha256"].n_unique() <= len(distinct_reports)
     assert frame.unique(["report_sha256", *key[1:]]).height >= 12_000

@@ -13,7 +13,7 @@ from weaver_forge.contracts.tables.changes import RAW_GIT_COMMITS
 from weaver_forge.contracts.tables.ci import (
     RAW_GITHUB_ACTIONS_JOBS,
     RAW_GITHUB_ACTIONS_RUNS,
-    RAW_JUNIT_TEST_RESULTS,
+    RAW_TEST_RESULTS,
 )
 from weaver_forge.links import core_ci
 
@@ -74,7 +74,7 @@ def link(
     ]
     numbered = [{**row, "position": row["position"] or number} for number, row in enumerate(results)]
     return core_ci(
-        from_rows(RAW_JUNIT_TEST_RESULTS, numbered),
+        from_rows(RAW_TEST_RESULTS, numbered),
         from_rows(RAW_GITHUB_ACTIONS_RUNS, runs),
         empty(RAW_GITHUB_ACTIONS_JOBS),
         from_rows(RAW_GIT_COMMITS, commits),
@@ -233,7 +233,7 @@ def test_a_job_that_never_started_has_no_duration() -> None:
     ran = {**job, "job_id": "2", "completed_at": NOON + timedelta(seconds=3)}
 
     frames = core_ci(
-        empty(RAW_JUNIT_TEST_RESULTS),
+        empty(RAW_TEST_RESULTS),
         empty(RAW_GITHUB_ACTIONS_RUNS),
         from_rows(RAW_GITHUB_ACTIONS_JOBS, [job, ran]),
         empty(RAW_GIT_COMMITS),

@@ -6,6 +6,8 @@ import duckdb
 import pytest
 
 from weaver_forge.contracts.table import Column, Table
+from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
+from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS
 from weaver_forge.errors import ContractError, SourceError
 from weaver_forge.warehouse import Warehouse, check
 from weaver_forge.warehouse.migrations import STEPS, Step, bring_forward, reconcile
@@ -39,7 +41,7 @@ def old() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:")
     con.execute(f"create table {NOW.name} (id varchar not null, duration double not null)")
     con.execute(f"insert into {NOW.name} values ('a', 1.5)")
-    bring_forward(con, Path("old"), STEPS)
+    bring_forward(con, Path("old"), STEPS[:1])
     return con
 
 
@@ -109,3 +111,32 @@ def test_an_empty_table_is_made_again_in_the_new_shape(old: duckdb.DuckDBPyConne
     reconcile(old, NOW)
 
     assert check(old, NOW) == []
+
+
+def test_results_of_the_former_source_junit_are_kept_as_those_of_tests() -> None:
+    """A warehouse from before reports of every format were read keeps its rows and knows its inputs."""
+    con = duckdb.connect(":memory:")
+    for table in (RAW_TEST_RESULTS, RAW_INGEST_INPUTS):
+        con.execute(table.ddl)
+    con.execute("alter table raw_tests__results rename to raw_junit__test_results")
+    for column in ("format", "producer", "parent"):
+        con.execute(f"alter table raw_junit__test_results drop column {column}")
+    con.execute(
+        "insert into raw_junit__test_results by name select 'f' as report_sha256, '{}' as context, 0 as position,"
+        " 1 as attempt, '' as suite, 'c' as classname, 't' as name, 'passed' as status, timestamp '2026-01-01' as"
+        " received_at"
+    )
+    con.execute(
+        "insert into raw_ingest__inputs by name select 'junit' as source, 'f' as input_sha256, '{}' as context,"
+        " 'r.xml' as name, 1 as n_rows, 0 as n_rejected, timestamp '2026-01-01' as ingested_at"
+    )
+
+    bring_forward(con, Path("old"), STEPS)
+    for table in (RAW_TEST_RESULTS, RAW_INGEST_INPUTS):
+        reconcile(con, table)
+
+    assert con.execute("select name, format, producer, parent from raw_tests__results").fetchall() == [
+        ("t", "junit", "", None)
+    ]
+    assert con.execute("select source from raw_ingest__inputs").fetchall() == [("tests",)]
+    assert check(con, RAW_TEST_RESULTS) == []

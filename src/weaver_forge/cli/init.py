@@ -52,7 +52,7 @@ deploy_risk = "models.deploy_risk"
 # What `weaver-forge run` takes in every time, besides data/inbox/<source>/. Paths are relative to this file.
 # [sources]
 # git = ["../my-repository"]
-# junit = ["../my-repository/reports/**/*.xml"]
+# tests = ["../my-repository/reports/**/*.xml"]
 """
 
 

@@ -15,12 +15,14 @@ from weaver_forge.settings import environment_with
 
 Json = Annotated[bool, Parameter(negative="")]
 Paths = Annotated[tuple[str, ...], Parameter(negative="")]
+# --junit is what --tests was called when JUnit XML was all it read.
+Reports = Annotated[tuple[str, ...], Parameter(name=("--tests", "--junit"), negative="")]
 
 
 def ingest(
     *,
     git: Paths = (),
-    junit: Paths = (),
+    tests: Reports = (),
     otlp: Paths = (),
     focus: Paths = (),
     runs: Paths = (),
@@ -35,7 +37,7 @@ def ingest(
 
     Args:
         git: Path of a repository; repeatable, as all of these.
-        junit: JUnit XML reports: a file, a folder, or a pattern in quotes.
+        tests: Test reports of any format, for instance JUnit XML: a file, a folder, or a pattern in quotes.
         otlp: OTLP traces as files.
         focus: FOCUS cost exports.
         runs: Saved GitHub Actions runs and jobs.
@@ -48,7 +50,7 @@ def ingest(
     """
     given = {
         "git": git,
-        "junit": junit,
+        "tests": tests,
         "otlp": otlp,
         "focus": focus,
         "github_actions": runs,
@@ -58,11 +60,11 @@ def ingest(
     arguments: dict[str, dict[str, Any]] = {
         source: {"paths": [str(_absolute(path)) for path in paths]} for source, paths in given.items() if paths
     }
-    if (revision or run or repo) and "junit" not in arguments:
-        raise UsageError("--revision, --run and --repo say what test reports are of", do="Give --junit as well")
+    if (revision or run or repo) and "tests" not in arguments:
+        raise UsageError("--revision, --run and --repo say what test reports are of", do="Give --tests as well")
     said = _reports_of(revision, repo, git) | ({"run_id": run} if run else {})
     if said:
-        arguments["junit"] |= said
+        arguments["tests"] |= said
     return relay(deployment(), "ingest", arguments, as_json=json)
 
 

@@ -28,7 +28,7 @@ def init(directory: Path, /, *, json: Annotated[bool, Parameter(negative="")] = 
     text.out(f"A deployment is in {directory.resolve()}: {', '.join(made)}")
     if not has_pipeline():
         text.out(f"This interpreter cannot run the pipeline yet: {_EXTRA}")
-    text.out(f"Next: cd {directory} && weaver-forge ingest --git PATH --junit 'reports/**/*.xml' && weaver-forge run")
+    text.out(f"Next: cd {directory} && weaver-forge ingest --git PATH --tests 'reports/**/*.xml' && weaver-forge run")
     return 0
 
 

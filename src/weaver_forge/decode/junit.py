@@ -1,4 +1,4 @@
-"""JUnit XML -> ``raw_junit__test_results``: one row an execution attempt, whatever the producer calls it.
+"""JUnit XML -> ``raw_tests__results``: one row an execution attempt, whatever the producer calls it.
 
 There is no standard; this is the project's one reading of what runners write. What holds:
 
@@ -26,7 +26,7 @@ from typing import Any
 from weaver_forge.contracts.batch import Batch, Frame, Rejected
 from weaver_forge.contracts.dtypes import from_columns
 from weaver_forge.contracts.identity import repo_id_from_remote
-from weaver_forge.contracts.tables.ci import RAW_JUNIT_TEST_RESULTS
+from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
 from weaver_forge.decode.instants import parse_instant
 from weaver_forge.decode.junit_report import Case, Report, read_report
 
@@ -80,7 +80,7 @@ def decode(
     """
     given = {"revision": revision, "run_id": run_id, "repo_id": repo_id}
     context = context_json(revision=revision, run_id=run_id, repo_id=repo_id, run_number=run_number)
-    columns: dict[str, list[Any]] = {name: [] for name in RAW_JUNIT_TEST_RESULTS.column_names}
+    columns: dict[str, list[Any]] = {name: [] for name in RAW_TEST_RESULTS.column_names}
     rejected: list[Rejected] = []
     notes: list[str] = []
     for frame in frames:
@@ -93,9 +93,7 @@ def decode(
             "received_at": received_at,
         }
         _append(columns, report, constant, given)
-    return Batch(
-        {RAW_JUNIT_TEST_RESULTS.name: from_columns(RAW_JUNIT_TEST_RESULTS, columns)}, tuple(rejected), tuple(notes)
-    )
+    return Batch({RAW_TEST_RESULTS.name: from_columns(RAW_TEST_RESULTS, columns)}, tuple(rejected), tuple(notes))
 
 
 def _append(
@@ -110,6 +108,9 @@ def _append(
         earlier[key] = first + len(attempts)
         row = {
             **constant,
+            "format": "junit",
+            "producer": "pytest" if case.suite.is_pytest else "",
+            "parent": None,
             "position": case.position,
             "suite": case.suite.name,
             "classname": case.classname,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NEWEST = {
     "git": ("core_changes__changes", "committed_at"),
-    "junit": ("core_ci__test_results", "known_at"),
+    "tests": ("core_ci__test_results", "known_at"),
     "github_actions": ("core_ci__jobs", "known_at"),
     "otlp": ("core_trace__red_minutes", "minute_at"),
     "focus": ("core_cost__charges", "charge_period_end"),
@@ -197,7 +197,7 @@ def _waiting(settings: Settings) -> dict[str, int]:
 
 def _next(settings: Settings, sources: list[dict[str, Any]] | None, waiting: Mapping[str, int]) -> str:
     if sources is None and not settings.sources and not waiting and not settings.warehouse.exists():
-        return "weaver-forge ingest --git PATH --junit 'reports/**/*.xml' && weaver-forge run"
+        return "weaver-forge ingest --git PATH --tests 'reports/**/*.xml' && weaver-forge run"
     if sources is None:
         return "weaver-forge run"
     if "git" not in {row["source"] for row in sources if row["n_rows"]}:

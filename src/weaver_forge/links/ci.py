@@ -29,18 +29,18 @@ _FAILED = ("failed", "error", "xpassed")
 
 
 def core_ci(
-    raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_jobs: pl.DataFrame, raw_commits: pl.DataFrame
+    raw_tests: pl.DataFrame, raw_runs: pl.DataFrame, raw_jobs: pl.DataFrame, raw_commits: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
     """Make ``core_ci__runs``, ``__jobs``, ``__test_results`` and ``__test_verdicts``.
 
     Args:
-        raw_junit: ``raw_junit__test_results``.
+        raw_tests: ``raw_tests__results``.
         raw_runs: ``raw_github_actions__runs``.
         raw_jobs: ``raw_github_actions__jobs``.
         raw_commits: ``raw_git__commits``; where it has one repository alone, a report without one is from it.
     """
     provider = _provider_runs(raw_runs)
-    rows = _linked(raw_junit, raw_runs, raw_commits)
+    rows = _linked(raw_tests, raw_runs, raw_commits)
     runs = pl.concat([provider, _report_runs(rows, provider)])
     results = _results(rows, runs)
     return {
@@ -73,7 +73,7 @@ def _jobs(raw_jobs: pl.DataFrame) -> pl.DataFrame:
     return shaped(CORE_CI_JOBS, jobs).sort("known_at", "repo_id", "job_id")
 
 
-def _linked(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.DataFrame) -> pl.DataFrame:
+def _linked(raw_tests: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.DataFrame) -> pl.DataFrame:
     """Give every row its repository, run, revision and how that was found.
 
     A run id is unique at its provider, so a report that names a run but no repository takes the run's, if only
@@ -86,7 +86,7 @@ def _linked(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.Dat
     # What a caller says of a report stands in its context; a revision beside it was in the report's properties.
     given = pl.col("context").str.json_path_match("$.revision")
     return (
-        _numbered(raw_junit, raw_runs)
+        _numbered(raw_tests, raw_runs)
         .join(owners.with_columns(pl.col("owner").list.first()), on="run_id", how="left")
         .with_columns(
             repo_id=pl.coalesce("repo_id", "owner", pl.lit(fallback)),
@@ -108,7 +108,7 @@ def _linked(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.Dat
     )
 
 
-def _numbered(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame) -> pl.DataFrame:
+def _numbered(raw_tests: pl.DataFrame, raw_runs: pl.DataFrame) -> pl.DataFrame:
     """Give the reports of which only a run's number is known that run's id, if no other run has the number.
 
     Numbers count within a workflow, so two runs of a repository can have one number, and a report of one repository
@@ -122,7 +122,7 @@ def _numbered(raw_junit: pl.DataFrame, raw_runs: pl.DataFrame) -> pl.DataFrame:
     repos = raw_runs["repo_id"].unique().to_list()
     repo = pl.coalesce("repo_id", pl.lit(repos[0] if len(repos) == 1 else None, pl.String))
     return (
-        raw_junit.with_columns(run_number=number, numbered_repo=repo)
+        raw_tests.with_columns(run_number=number, numbered_repo=repo)
         .join(numbered, on=["numbered_repo", "run_number"], how="left")
         .with_columns(run_id=pl.coalesce("run_id", "numbered"))
         .drop("run_number", "numbered_repo", "numbered")

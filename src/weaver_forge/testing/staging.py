@@ -17,7 +17,7 @@ from weaver_forge.errors import MissingInput
 from weaver_forge.testing.organisation import INDEX
 
 SOURCES = {
-    "reports": "junit",
+    "reports": "tests",
     "runs": "github_actions",
     "traces": "otlp",
     "cost": "focus",

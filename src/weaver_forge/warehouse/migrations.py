@@ -39,7 +39,23 @@ def _first_layout(_: duckdb.DuckDBPyConnection) -> None:
     """The first layout is what the contracts declare; nothing to change."""
 
 
-STEPS: tuple[Step, ...] = (Step(1, "first layout, tables from contracts", _first_layout),)
+def _tests_of_every_format(con: duckdb.DuckDBPyConnection) -> None:
+    """The source ``junit`` became ``tests``: its rows keep their place, its inputs stay known."""
+    if stored_columns(con, "raw_junit__test_results"):
+        con.execute("alter table raw_junit__test_results rename to raw_tests__results")
+        for column, value in (("format", "junit"), ("producer", "")):
+            con.execute(f"alter table raw_tests__results add column {column} varchar default '{value}'")
+            con.execute(f"alter table raw_tests__results alter column {column} drop default")
+            con.execute(f"alter table raw_tests__results alter column {column} set not null")
+    for table in ("raw_ingest__inputs", "raw_ingest__rejected"):
+        if stored_columns(con, table):
+            con.execute(f"update {table} set source = 'tests' where source = 'junit'")  # noqa: S608 - named above
+
+
+STEPS: tuple[Step, ...] = (
+    Step(1, "first layout, tables from contracts", _first_layout),
+    Step(2, "source junit became tests, with reports of every format", _tests_of_every_format),
+)
 
 
 def bring_forward(con: duckdb.DuckDBPyConnection, path: Path, steps: Sequence[Step] = STEPS) -> int:

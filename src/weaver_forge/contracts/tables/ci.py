@@ -10,23 +10,33 @@ PROGRESS = Column(
     nullable=True,
 )
 
-RAW_JUNIT_TEST_RESULTS = Table(
+RAW_TEST_RESULTS = Table(
     layer="raw",
-    source="junit",
-    entity="test_results",
+    source="tests",
+    entity="results",
     grain="execution attempt of a test case in a report",
     columns=(
         Column("report_sha256", "VARCHAR", "Hex SHA-256 of the report's bytes."),
         Column(
             "context", "VARCHAR", "Revision, run or its number, and repository given with the report: canonical JSON."
         ),
-        Column("position", "INTEGER", "0-based position of the test case element in the report."),
+        Column("format", "VARCHAR", "junit, go_test, ctrf, trx, nunit or xunit."),
+        Column("producer", "VARCHAR", "Tool that wrote it (pytest, surefire, go, ...); empty where it does not say."),
+        Column("position", "INTEGER", "0-based position of the test case in the report."),
         Column("attempt", "INTEGER", "1 for the first execution, 2 for the first rerun, and so on."),
         Column("suite", "VARCHAR", "Name of the enclosing testsuite; empty when there is none."),
         Column("classname", "VARCHAR", "classname exactly as the report has it; empty when absent."),
         Column("name", "VARCHAR", "name exactly as the report has it."),
+        Column(
+            "parent", "VARCHAR", "Name of the test that this one is a subtest of; null when of none.", nullable=True
+        ),
         Column("file", "VARCHAR", "file attribute or pytest nodeid's file; null when absent.", nullable=True),
-        Column("status", "VARCHAR", "passed, failed, error, skipped, xfailed, xpassed or collection_error."),
+        Column(
+            "status",
+            "VARCHAR",
+            "passed, failed, error, skipped, xfailed, xpassed; failed_by_child (a parent whose subtest failed: no "
+            "failure of its own) or collection_error (of the infrastructure, not of a test).",
+        ),
         Column("duration_ms", "DOUBLE", "Wall-clock milliseconds as reported; null when omitted.", nullable=True),
         Column("message", "VARCHAR", "First 500 characters of the failure or skip message.", nullable=True),
         Column("suite_started_raw", "VARCHAR", "timestamp attribute of the suite as written.", nullable=True),

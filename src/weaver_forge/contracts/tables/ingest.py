@@ -11,7 +11,7 @@ RAW_INGEST_INPUTS = Table(
         Column(
             "source",
             "VARCHAR",
-            "Source name: git, junit, github_actions, otlp, focus, deployments, incidents.",
+            "Source name: git, tests, github_actions, otlp, focus, deployments, incidents.",
         ),
         Column("input_sha256", "VARCHAR", "Hex SHA-256 of the bytes (for git: of repo_id and head revision)."),
         Column("context", "VARCHAR", "What the caller said about it (revision, run) as canonical JSON."),

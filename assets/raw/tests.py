@@ -1,11 +1,11 @@
-"""Raw test results, from JUnit XML reports."""
+"""Raw test results, from reports of every format that is read."""
 
 from collections.abc import Iterator
 
 from assets.raw.intake import RawSource, Request
 from assets.resources import Deployment
 from weaver_forge.contracts.batch import Batch
-from weaver_forge.contracts.tables.ci import RAW_JUNIT_TEST_RESULTS
+from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
 from weaver_forge.decode import junit
 from weaver_forge.sources.files import read_frames
 
@@ -21,4 +21,4 @@ def _decode(request: Request, _deployment: Deployment) -> Iterator[Batch]:
     )
 
 
-SOURCE = RawSource(name="junit", tables=(RAW_JUNIT_TEST_RESULTS,), decode=_decode)
+SOURCE = RawSource(name="tests", tables=(RAW_TEST_RESULTS,), decode=_decode)
