@@ -50,7 +50,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
 
 
 _GIT = (changes.RAW_GIT_COMMITS, changes.RAW_GIT_FILE_CHANGES, changes.RAW_GIT_BLAMES)
-_CI = (ci.RAW_JUNIT_TEST_RESULTS, ci.RAW_GITHUB_ACTIONS_RUNS, ci.RAW_GITHUB_ACTIONS_JOBS)
+_CI = (ci.RAW_TEST_RESULTS, ci.RAW_GITHUB_ACTIONS_RUNS, ci.RAW_GITHUB_ACTIONS_JOBS)
 
 
 class _Raw:
