@@ -1,0 +1,228 @@
+"""One HTTP server for everything that is received: a table of routes as an ASGI application.
+
+Put here what holds for every route: finding it, authentication, the body with its limit, an answer to whatever goes
+wrong. What a route does is in its own module (``otlp_http``, ``webhooks``), which gives a list of ``Route`` to add.
+Plain ASGI: with five fixed paths a framework would only cost time on every request.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from weaver_forge.receivers.auth import Tokens
+
+_LOG = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = TEXT
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """Ends the handling of a request with an answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.status)
+
+
+class BodyTooLarge(Exception):  # noqa: N818
+    """The body has more bytes than the route takes."""
+
+
+class Disconnected(Exception):  # noqa: N818
+    """The client went away before its body was complete; nobody waits for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What came.
+
+    Args:
+        method: In capitals.
+        path: Without query.
+        query: The raw query string.
+        headers: Names in lower case; of a repeated header the last.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    receive: Receive = field(repr=False)
+    budget: "Budget" = field(repr=False)
+
+    async def body(self, limit: int) -> bytes:
+        """Read the body, as sent.
+
+        Raises:
+            BodyTooLarge: If it has more than ``limit`` bytes; judged by Content-Length before any is read.
+            Refused: With 503, if too many bytes of other requests are in memory.
+            Disconnected: If the client went away.
+        """
+        announced = self.headers.get("content-length", "")
+        if announced.isascii() and announced.isdigit() and int(announced) > limit:
+            raise BodyTooLarge
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                self.budget.take(len(chunk))
+                if size > limit:
+                    raise BodyTooLarge
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        finally:
+            self.budget.give_back(size)
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path of the server.
+
+    Args:
+        path: Exactly as in the URL, without query.
+        handle: Answers a request. What it raises, but ``Refused``, is a fault of ours: logged and answered with 503,
+            so that the sender keeps its data and tries again.
+        methods: Others are answered with 405.
+        is_open: Whether it is served without the receiver's token: health, and what has a signature of its own.
+    """
+
+    path: str
+    handle: Handler
+    methods: tuple[str, ...] = ("POST",)
+    is_open: bool = False
+
+
+class Budget:
+    """Bytes of bodies that are being read, over all connections; more than the limit are refused."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.used = limit, 0
+
+    def take(self, size: int) -> None:
+        """Count bytes that were read.
+
+        Raises:
+            Refused: With 503, if there are too many. They are counted nonetheless, until given back.
+        """
+        self.used += size
+        if self.used > self.limit:
+            raise Refused(Answer(503, b"too many large requests at once\n", headers={"Retry-After": "1"}))
+
+    def give_back(self, size: int) -> None:
+        """A body was read to its end or let go."""
+        self.used -= size
+
+
+def application(
+    routes: Iterable[Route],
+    *,
+    tokens: Tokens,
+    max_bytes_in_flight: int,
+    stopped: Callable[[], Awaitable[None]] | None = None,
+) -> Application:
+    """Build the ASGI application of some routes.
+
+    Args:
+        routes: All of them; a path may be there once.
+        tokens: Who may use routes that are not open.
+        max_bytes_in_flight: Bytes of bodies that may be in reading at once.
+        stopped: Awaited once the last request is answered and the server stops.
+
+    Raises:
+        ValueError: If two routes have the same path.
+    """
+    table: dict[str, Route] = {}
+    for route in routes:
+        if table.setdefault(route.path, route) is not route:
+            raise ValueError(f"two routes for {route.path}")
+    budget = Budget(max_bytes_in_flight)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send, stopped)
+            return
+        if scope["type"] != "http":
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope["query_string"].decode("latin-1")
+        request = Request(scope["method"], scope["path"], query, headers, receive, budget)
+        try:
+            answer = await _answer(table.get(request.path), request, tokens)
+        except Disconnected:
+            return
+        await _send(answer, send, is_head=request.method == "HEAD")
+
+    return app
+
+
+async def _answer(route: Route | None, request: Request, tokens: Tokens) -> Answer:
+    if route is None:
+        return Answer(404, b"there is nothing here\n")
+    if request.method not in route.methods and not (request.method == "HEAD" and "GET" in route.methods):
+        return Answer(405, b"method not allowed\n", headers={"Allow": ", ".join(route.methods)})
+    if not (route.is_open or tokens.admits(request.headers)):
+        return Answer(401, b"a valid bearer token is needed\n", headers={"WWW-Authenticate": "Bearer"})
+    return await _handled(route, request)
+
+
+async def _handled(route: Route, request: Request) -> Answer:
+    try:
+        return await route.handle(request)
+    except Refused as refused:
+        return refused.answer
+    except BodyTooLarge:
+        return Answer(413, b"the body is too large\n")
+    except (Disconnected, asyncio.CancelledError):
+        raise
+    except Exception:  # noqa: BLE001 - the last line of defence of a server
+        # A retryable answer: what the sender has is not lost by a fault of ours.
+        _LOG.exception("%s %s failed", request.method, request.path)
+        return Answer(503, b"internal error\n", headers={"Retry-After": "5"})
+
+
+async def _send(answer: Answer, send: Send, *, is_head: bool) -> None:
+    headers = [
+        (b"content-type", answer.content_type.encode("latin-1")),
+        (b"content-length", str(len(answer.body)).encode()),
+        *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if is_head else answer.body})
+
+
+async def _live(receive: Receive, send: Send, stopped: Callable[[], Awaitable[None]] | None) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            if stopped is not None:
+                await stopped()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
