@@ -29,6 +29,7 @@ _SECTIONS: dict[str, frozenset[str] | None] = {
     "ledger": frozenset({"url"}),
     "clock": frozenset({"now"}),
     "partitions": frozenset({"start"}),
+    "webhooks": None,
 }
 
 
@@ -45,6 +46,7 @@ class Settings:
         ledger_url: SQLAlchemy URL of the ledger.
         fixed_now: A simulated clock (the demo's); None for the real one.
         partitions_start: First daily partition, ``YYYY-MM-DD``.
+        webhooks: Sender -> where its secret is; read by the receiver alone.
     """
 
     root: Path
@@ -55,6 +57,7 @@ class Settings:
     ledger_url: str = ""
     fixed_now: datetime | None = None
     partitions_start: str = "2015-01-01"
+    webhooks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -152,6 +155,7 @@ def load(root: Path) -> Settings:
         ledger_url=ledger,
         fixed_now=_instant(now, path) if now else None,
         partitions_start=document.get("partitions", {}).get("start", "2015-01-01"),
+        webhooks=document.get("webhooks", {}),
     )
 
 

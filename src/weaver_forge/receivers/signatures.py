@@ -103,7 +103,8 @@ def _digests(secrets: Sequence[bytes], body: bytes, algorithm: str) -> list[byte
 
 def _any_same(right: Iterable[bytes], found: Iterable[str]) -> bool:
     """Whether one of the found texts is one of the right ones; takes as long for every wrong text."""
-    texts = [text.encode("utf-8", "surrogateescape") for text in found if text]
+    # Headers are latin-1 text of the bytes that were sent.
+    texts = [text.encode("latin-1", "backslashreplace") for text in found if text]
     same = False
     for value in right:
         for text in texts:
