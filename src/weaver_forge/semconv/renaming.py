@@ -1,0 +1,173 @@
+"""Which old attribute name is which current one, and which values change with it.
+
+The registry's ``renamed_to`` counts first, then the chained renames of its schema file; chains are followed to a
+name that is current. A rename is *not* always a change of name alone, so these are held back or translated:
+
+* **Values that change** (``db.system`` -> ``db.system.name``: ``mssql`` is ``microsoft.sql_server`` now;
+  ``net.transport``: ``ip_tcp`` is ``tcp``; ``rpc.system``; connection states) are translated by ``VALUES``. A value
+  that the old enum defines, the new one does not, and for which no translation is certain is not upgraded: the
+  span keeps the old attribute alone. Values that no enum defines are open and carried as they are. Deprecated
+  members become the member that replaced them (``publish`` -> ``send``).
+* **Meanings that depend on the span's kind**: ``net.host.*`` is the server's side only on server and consumer
+  spans, and ``net.peer.*`` (which has no single successor in the registry) is the server on client and producer
+  spans and the client on the others. Without a kind they are not upgraded.
+* **Short names of one metric family** (``state``, ``pool.name``) are upgraded only in the metrics that the schema
+  file names; anywhere else they mean something else.
+* ``cicd.pipeline.run.task.status`` of the old github receiver says ``failure`` of skipped tasks too, so ``failure``
+  is not upgraded here; ``aliases.task_result`` decides it by the span's status.
+* ``http.status_code`` and all other renames keep type and meaning. Deprecations without a single successor
+  (``http.flavor``, ``rpc.service``, ...) are never upgraded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from weaver_forge.semconv.aliases import ALIASES, RESULTS
+from weaver_forge.semconv.registry import Attribute, Registry
+
+SERVER_KINDS, CLIENT_KINDS = frozenset({2, 5}), frozenset({3, 4})
+"""OTLP span kinds: server and consumer; client and producer."""
+
+BY_KIND: dict[str, tuple[tuple[frozenset[int], str], ...]] = {
+    "net.host.name": ((SERVER_KINDS, "server.address"),),
+    "net.host.port": ((SERVER_KINDS, "server.port"),),
+    "net.peer.name": ((CLIENT_KINDS, "server.address"), (SERVER_KINDS, "client.address")),
+    "net.peer.port": ((CLIENT_KINDS, "server.port"), (SERVER_KINDS, "client.port")),
+}
+"""Old name -> the current one by span kind."""
+
+METRICS_ONLY = frozenset({"state", "pool.name"})
+"""Too short to be meant outside the metrics that the schema file names."""
+
+VALUES: Mapping[str, Mapping[str, str]] = {
+    "db.system": {
+        "adabas": "softwareag.adabas",
+        "cache": "intersystems.cache",
+        "cloudscape": "other_sql",
+        "cosmosdb": "azure.cosmosdb",
+        "db2": "ibm.db2",
+        "dynamodb": "aws.dynamodb",
+        "firebird": "firebirdsql",
+        "firstsql": "other_sql",
+        "h2": "h2database",
+        "hanadb": "sap.hana",
+        "informix": "ibm.informix",
+        "ingres": "actian.ingres",
+        "intersystems_cache": "intersystems.cache",
+        "maxdb": "sap.maxdb",
+        "mssql": "microsoft.sql_server",
+        "mssqlcompact": "other_sql",
+        "netezza": "ibm.netezza",
+        "oracle": "oracle.db",
+        "redshift": "aws.redshift",
+        "spanner": "gcp.spanner",
+    },
+    "net.transport": {"ip_tcp": "tcp", "ip_udp": "udp"},
+    "rpc.system": {"apache_dubbo": "dubbo", "connect_rpc": "connectrpc"},
+    "cicd.pipeline.run.status": RESULTS,
+    "cicd.pipeline.run.task.status": RESULTS,
+    "cicd.pipeline.task.run.status": RESULTS,
+    "system.network.state": {"close": "closed", "syn_recv": "syn_received"},
+}
+"""Old attribute -> old value -> new value, from the conventions' migration guides."""
+
+_AMBIGUOUS: Mapping[str, tuple[str, ...]] = {"cicd.pipeline.run.task.status": ("failure",)}
+
+LATER = frozenset({"http.server_name", "tls.client.server_name", "net.peer.ip", "net.host.ip", "db.sql.table"})
+"""Where two old names lead to the same current one and a span has both, these give way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The current attribute of an old one, and what its values become (None: not upgraded; absent: as it is)."""
+
+    key: str
+    values: dict[str, str | None]
+
+
+class Renaming:
+    """The rename table of a registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry = registry.over(Registry(renames=ALIASES))
+        self.names = {old: new for old in _candidates(registry) if (new := _current(registry, old)) is not None}
+        self._prefixes = tuple(old for old in self.names if _is_template(registry, old))
+        self._values: dict[tuple[str, str], dict[str, str | None]] = {}
+
+    def target(self, key: str, *, kind: int | None = None, metric: str | None = None) -> Target | None:
+        """What an attribute is called now; None where its name is current, unknown or must not be changed.
+
+        Args:
+            key: As telemetry names it.
+            kind: OTLP span kind, of a span's attribute.
+            metric: Name of the metric, of a data point's attribute.
+        """
+        if key in BY_KIND:
+            new = next((name for kinds, name in BY_KIND[key] if kind in kinds), None)
+        elif metric is not None and key in self.registry.renames.in_metrics:
+            new = next(
+                (to for to, of in self.registry.renames.in_metrics[key].items() if metric in of), self.names.get(key)
+            )
+            new = _followed(self.registry, new) if new else None
+        elif key in METRICS_ONLY:
+            new = None
+        else:
+            new = self.names.get(key) or self._through_template(key)
+        return Target(new, self._changes(key, new)) if new else None
+
+    def _through_template(self, key: str) -> str | None:
+        for prefix in self._prefixes:
+            if key.startswith(prefix + "."):
+                return self.names[prefix] + key.removeprefix(prefix)
+        return None
+
+    def _changes(self, old: str, new: str) -> dict[str, str | None]:
+        """Values that do not stay: translated, or None where the old meaning has no certain successor."""
+        if (old, new) not in self._values:
+            before, after = _members(self.registry.find(old)), _members(self.registry.find(new))
+            changes: dict[str, str | None] = dict.fromkeys(set(before) - set(after)) if after else {}
+            changes |= {value: to for value, to in after.items() if to}
+            changes |= VALUES.get(old, {})
+            changes |= dict.fromkeys(_AMBIGUOUS.get(old, ()))
+            self._values[old, new] = changes
+        return self._values[old, new]
+
+
+def _members(attribute: Attribute | None) -> dict[str, str]:
+    """Text of each defined value -> the value that replaced it, or an empty text."""
+    return {str(member.value): member.renamed_to for member in attribute.members} if attribute else {}
+
+
+def _candidates(registry: Registry) -> list[str]:
+    renamed = [a.name for a in registry.attributes.values() if a.deprecated and a.deprecated.renamed_to]
+    return sorted({*renamed, *registry.renames.attributes, *registry.renames.in_metrics})
+
+
+def _current(registry: Registry, old: str) -> str | None:
+    """The current name of an old one; None where the old one is in use, or nothing current is known."""
+    known = registry.find(old)
+    if known is not None and not (known.deprecated and known.deprecated.renamed_to):
+        return None
+    new = _followed(registry, old)
+    return None if new == old else new
+
+
+def _followed(registry: Registry, name: str) -> str | None:
+    seen = set()
+    while name not in seen:
+        seen.add(name)
+        known = registry.find(name)
+        if known is not None and known.deprecated is None:
+            return name
+        if known is not None and known.deprecated and known.deprecated.renamed_to:
+            name = known.deprecated.renamed_to
+        elif known is None and name in registry.renames.attributes:
+            name = registry.renames.attributes[name]
+        else:
+            return None
+    return None
+
+
+def _is_template(registry: Registry, name: str) -> bool:
+    known = registry.attributes.get(name)
+    return known is not None and known.is_template
