@@ -11,6 +11,7 @@
     │   ├── MissingInput         5  a path or pattern matches nothing
     │   ├── ShallowClone         5  the git history is cut off
     │   ├── StoreBusy            5  another process holds the warehouse
+    │   ├── StoreFull            5  there is no room left to write to
     │   ├── NothingPublished     5  there is no published snapshot yet
     │   └── LedgerBroken         5  the hash chain does not verify
     └── ContractError           70  a table or a model broke its contract: a bug of ours or of a decision
@@ -80,6 +81,10 @@ class ShallowClone(SourceError):  # noqa: N818
 
 class StoreBusy(SourceError):  # noqa: N818
     """Another process holds the warehouse and did not let go within the wait."""
+
+
+class StoreFull(SourceError):  # noqa: N818
+    """The disk is full, a quota is used up, or a file may not grow: nothing more can be stored."""
 
 
 class NothingPublished(SourceError):  # noqa: N818

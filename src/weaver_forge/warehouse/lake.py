@@ -1,66 +1,130 @@
-"""The span lake: a Delta table of spans, exact duplicates removed, that anybody may read without a lock.
+"""A lake: a Delta table of what arrives in bulk, exact duplicates removed, that anybody may read without a lock.
 
-Spans are too many for the warehouse file: measured, a native insert costs four to ten times a Parquet append.
-What a span means is derived in ``marts``; this module stores and lists files.
+Spans, metric points and log records are too many for the warehouse file: measured, a native insert costs four
+to ten times a Parquet append. A write has two halves. ``stage`` turns rows into a Parquet file that no reader
+sees; any process may do it. ``commit`` proves which of the staged rows are new and adds them in one Delta
+commit. What rows mean is derived in ``marts``; compaction and vacuum are in ``lake_upkeep``.
 """
 
-import bisect
+import json
 import logging
+import os
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
+from weaver_forge.contracts.table import Table
 from weaver_forge.errors import ConfigurationError, StoreBusy
-from weaver_forge.warehouse.conform import conform, one_a_key
+from weaver_forge.warehouse import lake_keys
+from weaver_forge.warehouse.conform import conform, one_a_key, polars_schema
+from weaver_forge.warehouse.room import room_for
 
 _LOG = logging.getLogger(__name__)
-_KEY = list(RAW_OTLP_SPANS.key)
-_START = "start_unix_ns"
 _ATTEMPTS = 20
-_MAP = pl.Map(pl.String(), pl.String())
+ROW_GROUP_ROWS = 122_880
+"""Of a file; readers skip row groups by their times."""
 
 
 @dataclass(frozen=True, slots=True)
 class LakeFile:
-    """A committed Parquet file and the range of span starts in it, both ends inclusive, nanoseconds since 1970."""
+    """A committed Parquet file and the range of times in it, both ends inclusive, nanoseconds since 1970."""
 
     path: Path
     n_rows: int
-    first_start_unix_ns: int
-    last_start_unix_ns: int
+    first_unix_ns: int
+    last_unix_ns: int
 
 
-class SpanLake:
-    """The Delta table of spans at ``path``. Nothing is cached: every call sees the newest commit.
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A Parquet file that is written and not committed: rows of distinct keys. May be sent between processes.
 
     Args:
-        path: Its folder; made by the first append.
+        times: Sorted.
+        hashes: Of the keys, sorted.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
+    times: lake_keys.Times
+    hashes: lake_keys.Hashes
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows the file has."""
+        return len(self.times)
+
+    @property
+    def as_file(self) -> LakeFile:
+        """The file as it will be listed."""
+        return LakeFile(self.path, self.n_rows, int(self.times[0]), int(self.times[-1]))
+
+
+class Lake:
+    """The Delta table at ``path``. Every call sees the newest commit; only hashes of immutable files are held.
+
+    Args:
+        path: Its folder; made by the first write.
+        table: The rows' contract. Equal keys have equal times.
+        time_column: BIGINT nanoseconds since 1970: what files are told apart by.
+    """
+
+    def __init__(self, path: Path, table: Table, time_column: str) -> None:
+        self.path, self.table, self.time_column = path, table, time_column
+        self._held = lake_keys.HeldHashes(table.key)
 
     def append(self, frame: pl.DataFrame) -> int:
-        """Store the spans that are not there yet, in one commit; returns how many that were.
-
-        A duplicate of a span carries the same start, so only files whose range of starts meets the batch are
-        asked. Exact with several writers too: a commit that another one overtook is checked and tried again.
+        """Store the rows that are not there yet, in one commit; returns how many that were.
 
         Raises:
-            ContractError: If the frame is no frame of raw_otlp__spans.
+            ContractError: If the frame is no frame of the table.
             StoreBusy: If other writers overtook it every time.
+            StoreFull: If there is no room.
         """
-        batch = one_a_key(RAW_OTLP_SPANS, conform(RAW_OTLP_SPANS, frame))
+        return self.commit([self.stage(frame)])
+
+    def stage(self, frame: pl.DataFrame) -> Staged:
+        """Write a frame to a file that no reader sees yet; of a key that it repeats, the first row.
+
+        A staged file that is never committed is removed by a later vacuum.
+
+        Raises:
+            ContractError: If the frame is no frame of the table.
+            StoreFull: If there is no room.
+        """
+        key = list(self.table.key)
+        rows = conform(self.table, frame)
+        hashes = lake_keys.hashes_of(rows, key)
+        if lake_keys.repeats(hashes):
+            rows = one_a_key(self.table, rows)
+            hashes = lake_keys.hashes_of(rows, key)
+        return self._written(rows, hashes)
+
+    def commit(self, staged: Sequence[Staged]) -> int:
+        """Add what is new of staged files, in one commit, all or nothing; returns the rows added.
+
+        A duplicate carries the same time, so only files whose range of times meets the batch are asked. Exact
+        with several writers too: a commit that another one overtook is checked and tried again.
+
+        Raises:
+            StoreBusy: If other writers overtook it every time.
+            StoreFull: If there is no room; the staged files stay uncommitted.
+        """
+        parts = [part for part in staged if part.n_rows]
         for _ in range(_ATTEMPTS):
-            table = self._table()
-            fresh = _unknown(batch, [] if table is None else self._files_of(table))
-            if fresh.is_empty() or self._commit(table, fresh):
-                return fresh.height
+            table = self.delta()
+            parts = self._new(parts, [] if table is None else self._files_of(table))
+            if not parts:
+                return 0
+            if self._commit(table, parts):
+                return sum(part.n_rows for part in parts)
             _LOG.info("%s: another writer was faster, checking again", self.path)
         raise StoreBusy(
             f"other writers overtook this one {_ATTEMPTS} times",
@@ -73,110 +137,165 @@ class SpanLake:
         return [file.path for file in self.ranges(version)]
 
     def ranges(self, version: int | None = None) -> list[LakeFile]:
-        """The committed files with their ranges of span starts, ordered by first start."""
-        table = self._table(version)
+        """The committed files with their ranges of times, ordered by the first."""
+        table = self.delta(version)
         return [] if table is None else self._files_of(table)
 
     def version(self) -> int | None:
         """The newest committed version, counting from 0; None when nothing was ever stored."""
-        table = self._table()
+        table = self.delta()
         return None if table is None else table.version()
 
-    def compact(self) -> int:
-        """Join small files into large ones, in one commit; returns how many files there are after it.
-
-        Older versions keep their files until :meth:`vacuum`.
-        """
-        table = self._table()
-        if table is None:
-            return 0
-        table.optimize.compact(writer_properties=_writer_properties())
-        return len(self.files())
-
-    def vacuum(self, *, keep_version: int, older_than: timedelta = timedelta(days=7)) -> list[str]:
-        """Delete files that no version from ``keep_version`` on needs; returns their names.
-
-        Args:
-            keep_version: The Delta version that the oldest published snapshot pins.
-            older_than: Files that left the table later than this stay for readers that still hold a list.
-        """
-        table = self._table()
-        if table is None:
-            return []
-        return list(
-            table.vacuum(
-                retention_hours=int(older_than.total_seconds() // 3600),
-                dry_run=False,
-                enforce_retention_duration=False,
-                keep_versions=list(range(keep_version, table.version() + 1)),
-            )
-        )
-
-    def _table(self, version: int | None = None) -> DeltaTable | None:
+    def delta(self, version: int | None = None) -> DeltaTable | None:
+        """The Delta table as the library has it; None when nothing was ever stored."""
         try:
             return DeltaTable(str(self.path), version=version)
         except TableNotFoundError:
             return None
 
-    def _files_of(self, table: DeltaTable) -> list[LakeFile]:
-        actions = table.get_add_actions(flatten=True)
-        columns = (
-            actions.column(name).to_pylist() for name in ("path", "num_records", f"min.{_START}", f"max.{_START}")
-        )
-        # Not ``file_uris()``: it escapes blanks and letters beyond ASCII, and DuckDB reads paths, not addresses.
-        files = [
-            LakeFile(self.path.resolve() / path, n, low, high) for path, n, low, high in zip(*columns, strict=True)
-        ]
-        return sorted(files, key=lambda file: (file.first_start_unix_ns, file.path))
+    def write(self, frame: pl.DataFrame, name: str) -> Path:
+        """Write a conformed frame to a file of the table's folder, safe from a power cut.
 
-    def _commit(self, table: DeltaTable | None, fresh: pl.DataFrame) -> bool:
-        """Commit on exactly the version that was checked; False when another writer came in between."""
+        Raises:
+            StoreFull: If there is no room; nothing is left behind.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        path = self.path.resolve() / name
+        try:
+            with room_for(str(self.path)):
+                # Measured: Polars writes a span for half of what the writer of delta-rs takes.
+                with_maps(self.table, frame).write_parquet(
+                    path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS
+                )
+                _settle(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    def added(self, file: LakeFile, *, data_change: bool) -> AddAction:
+        """What the Delta log says of a file."""
+        status = file.path.stat()
+        statistics = {
+            "numRecords": file.n_rows,
+            "minValues": {self.time_column: file.first_unix_ns},
+            "maxValues": {self.time_column: file.last_unix_ns},
+            "nullCount": {self.time_column: 0},
+        }
+        no_partitions: Mapping[str, str | None] = {}
+        written_ms = status.st_mtime_ns // 1_000_000
+        return AddAction(file.path.name, status.st_size, no_partitions, written_ms, data_change, json.dumps(statistics))
+
+    def change(self, table: DeltaTable, actions: Sequence[AddAction | RemoveAction]) -> bool:
+        """Commit on exactly the given version; False when another writer came in between."""
+        # Without retries a commit fails when its version is taken, instead of slipping in behind it.
+        alone = CommitProperties(max_commit_retries=0)
+        try:
+            with room_for(str(self.path)):
+                table.create_write_transaction(list(actions), "append", self._schema(), commit_properties=alone)
+        except CommitFailedError:
+            return False
+        self._settle_log(table.version() + 1)
+        return True
+
+    def _commit(self, table: DeltaTable | None, parts: Sequence[Staged]) -> bool:
+        """Make staged files part of the table, on the version that they were checked against."""
+        actions = [self.added(part.as_file, data_change=True) for part in parts]
+        if table is None:
+            return self._create(actions)
+        _add_columns(table, self._schema())
+        return self.change(table, actions)
+
+    def _create(self, actions: list[AddAction]) -> bool:
         if "%" in str(self.path.resolve()):
             raise ConfigurationError(
                 "a path with a percent sign cannot hold a Delta table", where=str(self.path), do="Move the deployment"
             )
-        maps = [c.name for c in RAW_OTLP_SPANS.columns if c.type.startswith("MAP")]
         try:
-            write_deltalake(
-                str(self.path) if table is None else table,
-                fresh.with_columns(pl.col(maps).cast(_MAP)).to_arrow(),
-                mode="error" if table is None else "append",
-                schema_mode=None if table is None else "merge",
-                writer_properties=_writer_properties(),
-                # Without retries a commit fails when its version is taken, instead of slipping in behind it.
-                commit_properties=CommitProperties(max_commit_retries=0),
-            )
-        except CommitFailedError:
-            return False
+            with room_for(str(self.path)):
+                create_table_with_add_actions(str(self.path), self._schema(), actions, mode="error")
         except DeltaError:
-            if table is None and self._table() is not None:  # another writer made the table first
+            if self.delta() is not None:  # another writer made the table first
                 return False
             raise
+        self._settle_log(0)
         return True
 
+    def _new(self, parts: Sequence[Staged], files: Sequence[LakeFile]) -> list[Staged]:
+        """The staged files without rows that are committed, or staged before them."""
+        known, fresh = list(files), list[Staged]()
+        for part in parts:
+            met = [f.path for f in known if lake_keys.meet(part.times, f.first_unix_ns, f.last_unix_ns)]
+            suspects = [path for path in met if lake_keys.share_one(part.hashes, self._held.of(path))]
+            rest = self._without(part, suspects) if suspects else part
+            if rest.n_rows:
+                fresh.append(rest)
+                known.append(rest.as_file)
+        return fresh
 
-def _writer_properties() -> WriterProperties:
-    return WriterProperties(compression="ZSTD", compression_level=1)
+    def _without(self, part: Staged, suspects: Sequence[Path]) -> Staged:
+        rows = pl.read_parquet(part.path)
+        rest = lake_keys.without_known(rows, suspects, self.table.key)
+        if rest.height == rows.height:
+            return part  # two keys of one hash: rare, and the reason why keys are read at all
+        part.path.unlink(missing_ok=True)
+        return self._written(rest, lake_keys.hashes_of(rest, self.table.key))
+
+    def _written(self, rows: pl.DataFrame, hashes: lake_keys.Hashes) -> Staged:
+        times = np.sort(rows[self.time_column].to_numpy())
+        name = f"part-{uuid.uuid4().hex}.parquet"
+        path = self.write(rows, name) if rows.height else self.path / name
+        self._held.hold(path, hashes)
+        return Staged(path, times, hashes)
+
+    def _files_of(self, table: DeltaTable) -> list[LakeFile]:
+        actions = table.get_add_actions(flatten=True)
+        names = ("path", "num_records", f"min.{self.time_column}", f"max.{self.time_column}")
+        columns = (actions.column(name).to_pylist() for name in names)
+        # Not ``file_uris()``: it escapes blanks and letters beyond ASCII, and DuckDB reads paths, not addresses.
+        folder = self.path.resolve()
+        files = [LakeFile(folder / path, n, low, high) for path, n, low, high in zip(*columns, strict=True)]
+        return sorted(files, key=lambda file: (file.first_unix_ns, file.path))
+
+    def _schema(self) -> Schema:
+        empty = pl.DataFrame(schema=polars_schema(self.table))
+        return Schema.from_arrow(with_maps(self.table, empty).to_arrow().schema)
+
+    def _settle_log(self, version: int) -> None:
+        """Have the disk hold the commit: what it was made from may be deleted next."""
+        log = self.path / "_delta_log"
+        for path in (log / f"{version:020d}.json", log, self.path):
+            _settle(path)
 
 
-def _unknown(batch: pl.DataFrame, files: list[LakeFile]) -> pl.DataFrame:
-    """The rows of the batch whose key is in none of the files."""
-    if batch.is_empty() or not files:
-        return batch
-    starts = batch[_START].sort().to_list()
-    # Against the starts themselves, not their range: one span with a broken clock must not open every file.
-    met = [
-        file.path
-        for file in files
-        if bisect.bisect_left(starts, file.first_start_unix_ns) < bisect.bisect_right(starts, file.last_start_unix_ns)
+def with_maps(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """MAP columns as Polars' own maps, which Parquet stores as maps; without a copy."""
+    maps = [
+        frame[c.name] for c in table.columns if c.type.startswith("MAP") and isinstance(frame[c.name].dtype, pl.List)
     ]
-    if not met:
-        return batch
-    known = (
-        pl.scan_parquet(met)
-        .filter(pl.col(_START).is_between(starts[0], starts[-1]))
-        .select(_KEY)
-        .join(batch.lazy().select(_KEY), on=_KEY, how="semi")
-        .collect()
-    )
-    return batch.join(known, on=_KEY, how="anti", maintain_order="left")
+    return frame.with_columns(_as_map(values) for values in maps) if maps else frame
+
+
+def _as_map(values: pl.Series) -> pl.Series:
+    # A cast would copy every text: measured, a sixth of the price of writing the file.
+    lists = values.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
+    pairs = lists.values
+    made = pl.from_arrow(pa.MapArray.from_arrays(lists.offsets.cast(pa.int32()), pairs.field(0), pairs.field(1)))
+    assert isinstance(made, pl.Series)
+    return made.alias(values.name)
+
+
+def _add_columns(table: DeltaTable, schema: Schema) -> None:
+    """Declare columns that a newer release added."""
+    stored = {field.name for field in table.schema().fields}
+    missing = [field for field in schema.fields if field.name not in stored]
+    if missing:
+        table.alter.add_columns(missing)
+
+
+def _settle(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

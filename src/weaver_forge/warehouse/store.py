@@ -6,7 +6,7 @@ Put operations on a table as a whole here. Deriving one table from another is SQ
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,26 @@ import polars as pl
 
 from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.tables.logs import RAW_OTLP_LOG_RECORDS
+from weaver_forge.contracts.tables.metrics import RAW_OTLP_METRIC_POINTS
 from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
 from weaver_forge.errors import ContractError, MissingInput
 from weaver_forge.warehouse import migrations
 from weaver_forge.warehouse.conform import conform, newest_last, one_a_key, without_older
 from weaver_forge.warehouse.connection import opened, transaction
-from weaver_forge.warehouse.lake import SpanLake
+from weaver_forge.warehouse.lake import Lake
 from weaver_forge.warehouse.naming import inserted, quoted, quoted_list, selected, stored_columns
 from weaver_forge.warehouse.publish import Publication, publish
-from weaver_forge.warehouse.views import refresh_span_views
+from weaver_forge.warehouse.room import room_for
+from weaver_forge.warehouse.views import refresh_lake_view, refresh_span_views
 
-_SPAN_VIEWS = (RAW_OTLP_SPANS, CORE_TRACE_SPANS)
+_LAKE_VIEWS = frozenset(
+    t.name for t in (RAW_OTLP_SPANS, CORE_TRACE_SPANS, RAW_OTLP_METRIC_POINTS, RAW_OTLP_LOG_RECORDS)
+)
 
 
 class Warehouse:
-    """The DuckDB file at ``path`` and the span lake under ``lake``.
+    """The DuckDB file at ``path`` and the lakes under ``lake``: spans, metric points and log records.
 
     No connection is kept: each operation opens the file, does its work in one transaction and lets go, so that
     runs, which are processes of their own, can take turns.
@@ -43,7 +48,14 @@ class Warehouse:
     def __init__(self, path: Path, lake: Path, *, wait_s: float = 30.0) -> None:
         self.path = path
         self.wait_s = wait_s
-        self.spans = SpanLake(lake / "spans")
+        self.spans = Lake(lake / "spans", RAW_OTLP_SPANS, "start_unix_ns")
+        self.metric_points = Lake(lake / "metric_points", RAW_OTLP_METRIC_POINTS, "time_unix_ns")
+        self.log_records = Lake(lake / "log_records", RAW_OTLP_LOG_RECORDS, "time_unix_ns")
+
+    @property
+    def lakes(self) -> dict[str, Lake]:
+        """Lakes by the name of the table that they hold."""
+        return {lake.table.name: lake for lake in (self.spans, self.metric_points, self.log_records)}
 
     def connect(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """A connection for the time of a ``with`` block, session time zone UTC.
@@ -60,6 +72,12 @@ class Warehouse:
             )
         return opened(self.path, read_only=read_only, wait_s=self.wait_s)
 
+    @contextmanager
+    def writing(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection in a transaction, for changes that are more than one table's rows put in place."""
+        with room_for(str(self.path)), self.connect() as con, transaction(con):
+            yield con
+
     def migrate(self, tables: Iterable[Table]) -> None:
         """Bring the file forward to this release's layout and to these contracts; does nothing when it is there.
 
@@ -72,7 +90,7 @@ class Warehouse:
             for table in tables:
                 if not _is_view(table):
                     migrations.reconcile(con, table)
-            refresh_span_views(con, self.spans.files())
+            self._refresh_views(con)
 
     def read(self, table: Table, *, where: str = "") -> pl.DataFrame:
         """The rows of a table, columns as declared; a table or file that does not exist yet gives no rows.
@@ -93,14 +111,16 @@ class Warehouse:
     def append(self, table: Table, frame: pl.DataFrame) -> int:
         """Add the rows whose key is not stored yet, the first of each key in the frame; returns how many.
 
-        Spans go to the lake. A unique index would do the same at five to nine times the price (measured).
+        What belongs to a lake goes there. A unique index would do the same at five to nine times the price
+        (measured).
 
         Raises:
             ContractError: If the frame is not of the table.
+            StoreFull: If there is no room.
         """
-        if table.name == RAW_OTLP_SPANS.name:
-            added = self.spans.append(frame)
-            self.refresh_span_view()
+        if table.name in self.lakes:
+            added = self.lakes[table.name].append(frame)
+            self.refresh_lake_views()
             return added
         key = list(table.key)
         rows = one_a_key(table, conform(_writable(table), frame))
@@ -137,8 +157,8 @@ class Warehouse:
                 con.execute(f"delete from {quoted(table.name)}")  # noqa: S608 - a declared name
             return _insert(con, table, rows)
 
-    def replace_days(self, table: Table, frame: pl.DataFrame, start: date, end: date) -> int:
-        """Put the frame in place of the days from ``start`` up to but not including ``end``; returns rows written.
+    def replace_range(self, table: Table, frame: pl.DataFrame, start: datetime, end: datetime) -> int:
+        """Put the frame in place of the rows from ``start`` up to but not including ``end``; returns rows written.
 
         Raises:
             ContractError: If the table is not daily, or a row of the frame lies outside, or a key is repeated.
@@ -146,13 +166,13 @@ class Warehouse:
         rows = conform(_writable(table), frame)
         if table.day_column is None:
             raise ContractError("the table is not daily", where=table.name, do="Declare its day_column, or use replace")
-        day = pl.col(table.day_column).dt.date()
-        outside = rows.filter((day < start) | (day >= end)).height
+        at = pl.col(table.day_column)
+        outside = rows.filter((at < start) | (at >= end)).height
         if outside:
             raise ContractError(
                 f"{outside} of {rows.height} rows lie outside {start} up to {end}",
                 where=table.name,
-                do="Filter them, or replace the days they belong to as well",
+                do="Filter them, or replace the range they belong to as well",
             )
         _refuse_repeated_keys(table, rows)
         with self._writing(table) as con:
@@ -170,9 +190,19 @@ class Warehouse:
             return con.sql(sql).pl()
 
     def refresh_span_view(self) -> None:
-        """Point the views over the lake at the files that are committed now; call it in the run that commits."""
-        with self.connect() as con:
+        """Point the views over the span lake at the files that are committed now."""
+        with self.writing() as con:
             refresh_span_views(con, self.spans.files())
+
+    def refresh_lake_views(self) -> None:
+        """Point the views over the lakes at the files that are committed now; call it in the run that commits."""
+        with self.writing() as con:
+            self._refresh_views(con)
+
+    def _refresh_views(self, con: duckdb.DuckDBPyConnection) -> None:
+        refresh_span_views(con, self.spans.files())
+        for lake in (self.metric_points, self.log_records):
+            refresh_lake_view(con, lake.table, lake.files())
 
     def publish(
         self,
@@ -214,13 +244,13 @@ class Warehouse:
     @contextmanager
     def _writing(self, table: Table) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection in a transaction in which the table exists."""
-        with self.connect() as con, transaction(con):
+        with self.writing() as con:
             con.execute(table.ddl)
             yield con
 
 
 def _is_view(table: Table) -> bool:
-    return any(table.name == view.name for view in _SPAN_VIEWS) or table.view
+    return table.name in _LAKE_VIEWS or table.view
 
 
 def _writable(table: Table) -> Table:

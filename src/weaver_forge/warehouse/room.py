@@ -1,0 +1,41 @@
+"""What a full disk looks like in every library that writes here, said in one way.
+
+Put the translation of "no room" errors here. Other errors of those libraries pass unchanged.
+"""
+
+import errno
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import duckdb
+from deltalake.exceptions import DeltaError
+from polars.exceptions import PolarsError
+
+from weaver_forge.errors import StoreFull
+
+_NUMBERS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_WORDS = re.compile(r"no space left|disk quota exceeded|file too large|os error (28|122|27)\b", re.IGNORECASE)
+
+
+@contextmanager
+def room_for(what: str) -> Generator[None]:
+    """Say it clearly when a write finds no room.
+
+    Args:
+        what: The file or folder that is written to.
+
+    Raises:
+        StoreFull: If the disk is full, a quota is used up or a file may not grow. Nothing of it was committed.
+    """
+    try:
+        yield
+    except (OSError, PolarsError, DeltaError, duckdb.Error) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number not in _NUMBERS and not _WORDS.search(str(error)):
+            raise
+        raise StoreFull(
+            "there is no room left to write to",
+            where=what,
+            do="Free space and run the same command again: what was committed stays, and nothing is taken in twice",
+        ) from error
