@@ -30,6 +30,20 @@ _SECTIONS: dict[str, frozenset[str] | None] = {
     "clock": frozenset({"now"}),
     "partitions": frozenset({"start"}),
     "webhooks": None,
+    "receiver": frozenset(
+        {
+            "host",
+            "http_port",
+            "grpc_port",
+            "tokens",
+            "token_file",
+            "max_request_mib",
+            "max_queued_mib",
+            "min_free_mib",
+            "max_file_mib",
+            "max_file_age_s",
+        }
+    ),
 }
 
 
@@ -47,6 +61,7 @@ class Settings:
         fixed_now: A simulated clock (the demo's); None for the real one.
         partitions_start: First daily partition, ``YYYY-MM-DD``.
         webhooks: Sender -> where its secret is; read by the receiver alone.
+        receiver: Where it listens, who may send, how much; ``receivers.configuration`` says what is meant.
     """
 
     root: Path
@@ -58,6 +73,7 @@ class Settings:
     fixed_now: datetime | None = None
     partitions_start: str = "2015-01-01"
     webhooks: Mapping[str, Any] = field(default_factory=dict)
+    receiver: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -156,6 +172,7 @@ def load(root: Path) -> Settings:
         fixed_now=_instant(now, path) if now else None,
         partitions_start=document.get("partitions", {}).get("start", "2015-01-01"),
         webhooks=document.get("webhooks", {}),
+        receiver=document.get("receiver", {}),
     )
 
 

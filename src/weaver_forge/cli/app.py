@@ -31,6 +31,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "weaver_forge.cli.loop:train",
         "Learn from what has been taken in, predict, publish and score.",
     ),
+    (
+        "The loop",
+        "serve",
+        "weaver_forge.cli.serve:serve",
+        "Receive OpenTelemetry data and webhooks into the inbox.",
+    ),
     ("The loop", "dev", "weaver_forge.cli.loop:dev", "The Dagster UI on this deployment."),
     ("Hooks", "gate", "weaver_forge.cli.gate:gate", "The verdict on a change or deployment, as text and exit code."),
     (

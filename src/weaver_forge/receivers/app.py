@@ -65,7 +65,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     receive: Receive = field(repr=False)
-    budget: "Budget" = field(repr=False)
+    ticket: "Ticket" = field(repr=False)
 
     async def body(self, limit: int) -> bytes:
         """Read the body, as sent.
@@ -80,21 +80,18 @@ class Request:
             raise BodyTooLarge
         chunks: list[bytes] = []
         size = 0
-        try:
-            while True:
-                message = await self.receive()
-                if message["type"] == "http.disconnect":
-                    raise Disconnected
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                self.budget.take(len(chunk))
-                if size > limit:
-                    raise BodyTooLarge
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        finally:
-            self.budget.give_back(size)
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise BodyTooLarge
+            self.ticket.take(len(chunk))
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -119,24 +116,34 @@ class Route:
 
 
 class Budget:
-    """Bytes of bodies that are being read, over all connections; more than the limit are refused."""
+    """Bytes of bodies in memory, over all connections; more than the limit are refused."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.used = limit, 0
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One request's share of the budget, from its first byte to its answer."""
+
+    budget: Budget
+    size: int = 0
 
     def take(self, size: int) -> None:
         """Count bytes that were read.
 
         Raises:
-            Refused: With 503, if there are too many. They are counted nonetheless, until given back.
+            Refused: With 503, if there are too many in memory.
         """
-        self.used += size
-        if self.used > self.limit:
+        self.size += size
+        self.budget.used += size
+        if self.budget.used > self.budget.limit:
             raise Refused(Answer(503, b"too many large requests at once\n", headers={"Retry-After": "1"}))
 
-    def give_back(self, size: int) -> None:
-        """A body was read to its end or let go."""
-        self.used -= size
+    def give_back(self) -> None:
+        """The request is answered."""
+        self.budget.used -= self.size
+        self.size = 0
 
 
 def application(
@@ -144,7 +151,6 @@ def application(
     *,
     tokens: Tokens,
     max_bytes_in_flight: int,
-    stopped: Callable[[], Awaitable[None]] | None = None,
 ) -> Application:
     """Build the ASGI application of some routes.
 
@@ -152,7 +158,6 @@ def application(
         routes: All of them; a path may be there once.
         tokens: Who may use routes that are not open.
         max_bytes_in_flight: Bytes of bodies that may be in reading at once.
-        stopped: Awaited once the last request is answered and the server stops.
 
     Raises:
         ValueError: If two routes have the same path.
@@ -164,18 +169,17 @@ def application(
     budget = Budget(max_bytes_in_flight)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(receive, send, stopped)
-            return
         if scope["type"] != "http":
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
-        request = Request(scope["method"], scope["path"], query, headers, receive, budget)
+        request = Request(scope["method"], scope["path"], query, headers, receive, Ticket(budget))
         try:
             answer = await _answer(table.get(request.path), request, tokens)
         except Disconnected:
             return
+        finally:
+            request.ticket.give_back()
         await _send(answer, send, is_head=request.method == "HEAD")
 
     return app
@@ -214,15 +218,3 @@ async def _send(answer: Answer, send: Send, *, is_head: bool) -> None:
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if is_head else answer.body})
-
-
-async def _live(receive: Receive, send: Send, stopped: Callable[[], Awaitable[None]] | None) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            if stopped is not None:
-                await stopped()
-            await send({"type": "lifespan.shutdown.complete"})
-            return

@@ -11,6 +11,7 @@ import fcntl
 import mmap
 import os
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ Framing = Literal["length", "lines"]
 """``length``: 4 bytes big-endian before each record. ``lines``: a newline after each."""
 
 _OPEN = ".open"
+_PROBE_BYTES = 64 * 1024
 _HEADER = struct.Struct(">I")
 
 
@@ -118,6 +120,22 @@ def recover(folder: Path, *, prefix: str, suffix: str, framing: Framing) -> list
             os.close(file)
         done += [sealed] if good else []
     return done
+
+
+def probe(folder: Path) -> None:
+    """Write and sync a little file, and remove it.
+
+    Raises:
+        OSError: If the disk does not take it.
+    """
+    path = folder / f".probe-{os.getpid()}-{threading.get_ident()}"
+    file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    try:
+        os.write(file, bytes(_PROBE_BYTES))
+        os.fdatasync(file)
+    finally:
+        os.close(file)
+        path.unlink()
 
 
 def make_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from weaver_forge.errors import SourceError
 from weaver_forge.ledger import uuid7
-from weaver_forge.receivers.segment_file import Framing, SegmentFile, make_folder, recover
+from weaver_forge.receivers.segment_file import Framing, SegmentFile, make_folder, probe, recover
 
 _LOG = logging.getLogger(__name__)
 _BATCH_BYTES = 16 * 1024 * 1024
@@ -138,6 +138,8 @@ class Segments:
                 self._commit(batch)
             elif self._is_closed:
                 break
+            elif self._problem:
+                self._probe()
             self._seal_if_due()
         self._seal_at = 0.0
         self._seal_if_due()
@@ -148,6 +150,8 @@ class Segments:
         """Wait for records, until sealing is due; a batch has at least one and not much over 16 MiB."""
         with self._changed:
             due = None if self._seal_at is None else max(0.0, self._seal_at - time.monotonic())
+            if self._problem:
+                due = min(due or _RETRY_S, _RETRY_S)
             self._changed.wait_for(lambda: self._queue or self._is_closed, due)
             batch = []
             size = 0
@@ -178,10 +182,7 @@ class Segments:
             future.set_result(None)
 
     def _store(self, records: list[bytes]) -> None:
-        if self._min_free_bytes:
-            free = os.statvfs(self.folder)
-            if free.f_bavail * free.f_frsize < self._min_free_bytes + sum(map(len, records)):
-                raise OSError(f"less than {self._min_free_bytes // 2**20} MiB would be left on the disk")
+        self._check_reserve(sum(map(len, records)))
         if self._is_left_over:
             self._recover()
             self._is_left_over = False
@@ -196,6 +197,23 @@ class Segments:
                 self._file.close()
             self._file, self._seal_at, self._is_left_over = None, time.monotonic(), True
             raise
+
+    def _check_reserve(self, size: int) -> None:
+        if self._min_free_bytes:
+            free = os.statvfs(self.folder)
+            if free.f_bavail * free.f_frsize < self._min_free_bytes + size:
+                raise OSError(f"less than {self._min_free_bytes // 2**20} MiB would be left on the disk")
+
+    def _probe(self) -> None:
+        """Find out whether the disk has mended: whoever asks before sending would otherwise never be told."""
+        try:
+            make_folder(self.folder)
+            self._check_reserve(0)
+            probe(self.folder)
+        except OSError as error:
+            self._report(error)
+        else:
+            self._problem = ""
 
     def _opened(self) -> SegmentFile:
         make_folder(self.folder)

@@ -1,0 +1,151 @@
+"""The running receiver: what starts and stops in which order.
+
+Put here sockets, signals and the lifetime of what ``otlp_http``, ``otlp_grpc`` and ``webhooks`` need. Stopping is:
+take no more connections, answer what was begun, store what is queued, hand the files over.
+"""
+
+import contextlib
+import socket
+from collections.abc import Callable, Generator
+from typing import Any
+
+import uvicorn
+
+from weaver_forge.errors import ConfigurationError, SourceError
+from weaver_forge.receivers import otlp_grpc, otlp_http
+from weaver_forge.receivers.app import application
+from weaver_forge.receivers.configuration import Receiver
+from weaver_forge.receivers.otlp_intake import OtlpIntake
+from weaver_forge.receivers.webhooks import Webhooks, open_webhooks
+from weaver_forge.settings import Settings
+
+RECEIVED = "received"
+"""The folder of a source's inbox that receivers write to, and intake removes from."""
+
+_MAX_BYTES_IN_FLIGHT = 4
+"""Times the largest request."""
+
+_KEEP_ALIVE_S = 75
+"""Longer than the minute in which SDKs send metrics, so that their connections stay."""
+
+_STOP_S = 10
+
+
+def serve(settings: Settings, receiver: Receiver, listening: Callable[[dict[str, str]], None]) -> None:
+    """Receive until SIGTERM or SIGINT.
+
+    Args:
+        settings: The deployment.
+        receiver: Where, from whom, how much.
+        listening: Called once everything listens, with what listens where.
+
+    Raises:
+        ConfigurationError: If a port is in use.
+        SourceError: If the inbox cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        http = stack.enter_context(_bound(receiver.host, receiver.http_port))
+        intake = _opened(settings, receiver)
+        stack.callback(intake.close)
+        webhooks = open_webhooks(settings)
+        stack.callback(webhooks.close)
+        where = {"http": _url(http)}
+        if receiver.grpc_port is not None:
+            server, port = otlp_grpc.start(intake, receiver.tokens, receiver.host, receiver.grpc_port)
+            stack.callback(lambda: server.stop(_STOP_S).wait())
+            where["grpc"] = f"{_named(receiver.host)}:{port}"
+        if webhooks.senders:
+            where["webhooks"] = ", ".join(f"{_url(http)}/webhooks/{sender}" for sender in webhooks.senders)
+        _run_http(http, receiver, intake, webhooks, lambda: listening(where))
+
+
+def _run_http(
+    http: socket.socket, receiver: Receiver, intake: OtlpIntake, webhooks: Webhooks, listening: Callable[[], None]
+) -> None:
+    app = application(
+        [*otlp_http.routes(intake), *webhooks.routes],
+        tokens=receiver.tokens,
+        max_bytes_in_flight=_MAX_BYTES_IN_FLIGHT * receiver.limits.message,
+    )
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_STOP_S,
+    )
+    _Server(config, listening).run(sockets=[http])
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and ends without passing the signal on: stopping it is no failure."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
+
+
+def _opened(settings: Settings, receiver: Receiver) -> OtlpIntake:
+    folder = settings.inbox / "otlp" / RECEIVED
+    try:
+        return OtlpIntake(folder, receiver.limits, settings.now)
+    except OSError as error:
+        raise SourceError(
+            f"the inbox cannot be written: {error.strerror}", where=str(folder), do="Check the disk and its permissions"
+        ) from error
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Generator[socket.socket, None, None]:
+    """A listening socket; one of a receiver that was just killed does not block it.
+
+    Raises:
+        ConfigurationError: If the port is in use, or the address is none of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _unbindable(host, port, error) from error
+    with bound:
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(1024)
+        except OSError as error:
+            raise _unbindable(host, port, error) from error
+        yield bound
+
+
+def _unbindable(host: str, port: int, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"HTTP cannot listen on {_named(host)}:{port}: {error.strerror}",
+        where="serve",
+        do="Stop what listens there, or give another --host or --http-port",
+    )
+
+
+def _url(bound: socket.socket) -> str:
+    name: Any = bound.getsockname()
+    return f"http://{_named(name[0])}:{name[1]}"
+
+
+def _named(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
