@@ -120,7 +120,7 @@ def sensors(settings: Settings, warehouse: Warehouse, all_jobs: dict[str, Any]) 
     def touched_days(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         from assets.core.traces import pending_days
 
-        days = pending_days(warehouse) if settings.warehouse.is_file() else []
+        days = pending_days(warehouse, settings) if settings.warehouse.is_file() else []
         if not days:
             yield dg.SkipReason("every day's marts are up to date")
         elif context.instance.get_runs_count(dg.RunsFilter(job_name="marts", statuses=_UNDER_WAY)):

@@ -1,8 +1,10 @@
-"""The view over the span lake, and the daily marts computed from it: RED minutes, call edges, metric points."""
+"""The view over the span lake, and the marts computed from it: RED minutes, call edges, metric points."""
 
-from datetime import date, datetime, time
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 
 import dagster as dg
+import duckdb
 import polars as pl
 
 from assets.partitions import daily, days_of
@@ -11,65 +13,99 @@ from assets.tables import Metadata, table_assets
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.operations import (
     CORE_SERVICE_POINTS,
-    CORE_TRACE_DAYS,
     CORE_TRACE_EDGES,
     CORE_TRACE_RED_MINUTES,
     CORE_TRACE_SPANS,
     RAW_OTLP_SPANS,
 )
+from weaver_forge.contracts.tables.traces import (
+    CORE_TRACE_DAYS,
+    CORE_TRACE_FILE_MINUTES,
+    CORE_TRACE_MINUTES,
+    CORE_TRACE_OPERATION_MINUTES,
+)
 from weaver_forge.settings import Settings
-from weaver_forge.warehouse import Warehouse, marts
+from weaver_forge.warehouse import Warehouse, marts, touched
 
-MARTS = (CORE_TRACE_RED_MINUTES, CORE_TRACE_EDGES, CORE_SERVICE_POINTS, CORE_TRACE_DAYS)
+MARTS = (
+    CORE_TRACE_RED_MINUTES,
+    CORE_TRACE_OPERATION_MINUTES,
+    CORE_TRACE_EDGES,
+    CORE_TRACE_MINUTES,
+    CORE_TRACE_DAYS,
+    CORE_SERVICE_POINTS,
+)
 
-_COUNTS = f"""
-    select date_trunc('day', started_at) as day_at, count(*) as n_spans
-    from {CORE_TRACE_SPANS.name} group by 1
-"""  # noqa: S608 - a declared name
+_Compute = Callable[[duckdb.DuckDBPyConnection, datetime, datetime], pl.DataFrame]
 
 
 def _view(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[str, Metadata]:
-    deployment.warehouse.refresh_span_view()
-    pending = pending_days(deployment.warehouse)
-    return {CORE_TRACE_SPANS.name: {"days_touched": len(pending), "newest_day": str(max(pending, default="none"))}}
+    warehouse = deployment.warehouse
+    warehouse.refresh_span_view()
+    with warehouse.writing() as con:
+        new = touched.count_files(con, warehouse.spans.files())
+    pending = pending_days(warehouse, deployment.settings)
+    return {
+        CORE_TRACE_SPANS.name: {"days_touched": len(pending), "newest_day": str(max(pending, default="none"))},
+        CORE_TRACE_FILE_MINUTES.name: {"files_counted": new},
+    }
 
 
-def pending_days(warehouse: Warehouse) -> list[date]:
-    """Days whose spans are not those that its marts were computed from.
+def pending_days(warehouse: Warehouse, settings: Settings) -> list[date]:
+    """Days with partitions whose marts were computed from other spans than are there now.
 
-    Found by counting, not remembered: a run killed between ingest and marts loses nothing.
+    A span whose clock is so wrong that no partition has its day stays in the lake and is in no mart.
     """
-    rows = warehouse.query(f"""
-        select cast(spans.day_at as date) as day
-        from ({_COUNTS}) as spans
-        left join {CORE_TRACE_DAYS.name} as done on done.day_at = spans.day_at
-        where done.n_spans is distinct from spans.n_spans
-        order by 1
-    """)  # noqa: S608 - declared names
-    return list(rows["day"])
+    first = datetime.fromisoformat(settings.partitions_start)
+    end = _midnight(settings.now().date() + timedelta(days=1))
+    with warehouse.connect(read_only=True) as con:
+        return touched.pending_days(con, first, end)
 
 
 def _marts(context: dg.AssetExecutionContext, deployment: Deployment) -> dict[str, Metadata]:
-    first, end = days_of(context)
-    warehouse = deployment.warehouse
-    written: dict[str, Metadata] = {}
+    return compute(deployment.warehouse, *(_midnight(day) for day in days_of(context)))
 
-    def replace(table: Table, frame: pl.DataFrame) -> None:
-        written[table.name] = {"rows_written": warehouse.replace_days(table, frame, first, end)}
 
+def compute(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, Metadata]:
+    """Recompute what is touched in a range of whole days; where nothing is, all of it: somebody asked for it."""
     with warehouse.connect(read_only=True) as con:
-        red, edges = (
-            marts.red_minutes(con, _midnight(first), _midnight(end)),
-            marts.edges(con, _midnight(first), _midnight(end)),
-        )
-    replace(CORE_TRACE_RED_MINUTES, red)
-    replace(CORE_TRACE_EDGES, edges)
+        minutes = touched.pending_minutes(con, start, end)
+        is_pending = bool(touched.pending_days(con, start, end))
+        if not is_pending:
+            minutes = touched.counted_minutes(con, start, end)
+        red = touched.ranges(minutes["minute_at"], touched.MINUTE)
+        kindless, called = touched.children(con, red) if is_pending else ([], [])
+    red = touched.ranges([*minutes["minute_at"], *kindless], touched.MINUTE)
+    hours = touched.ranges([*minutes["minute_at"].dt.truncate("1h"), *called], touched.HOUR)
+    written = {table.name: 0 for table in MARTS}
+
+    def replace(table: Table, steps: list[touched.Range], of: _Compute) -> None:
+        if steps:
+            with warehouse.connect(read_only=True) as con:
+                frame = pl.concat(of(con, first, last) for first, last in steps)
+            written[table.name] = warehouse.replace_ranges(table, frame, steps)
+
+    replace(CORE_TRACE_RED_MINUTES, red, marts.red_minutes)
+    replace(CORE_TRACE_OPERATION_MINUTES, red, marts.operation_minutes)
+    replace(CORE_TRACE_EDGES, hours, marts.edges)
+    with warehouse.writing() as con:
+        touched.minutes_are_done(con, minutes)
+        touched.digest_days(con, _days(red))
     with warehouse.connect(read_only=True) as con:
-        points = marts.service_points(con, _midnight(first), _midnight(end))
-    replace(CORE_SERVICE_POINTS, points)
-    window = f"day_at >= timestamp '{_midnight(first)}' and day_at < timestamp '{_midnight(end)}'"
-    replace(CORE_TRACE_DAYS, warehouse.query(f"select * from ({_COUNTS}) where {window}"))  # noqa: S608 - declared names
-    return written
+        stale = touched.pending_days(con, start, end) if is_pending else sorted(set(_days([(start, end)])))
+    replace(CORE_SERVICE_POINTS, touched.ranges(map(_midnight, stale), touched.DAY), marts.service_points)
+    with warehouse.writing() as con:
+        touched.points_are_of(con, stale)
+    written |= {CORE_TRACE_MINUTES.name: minutes.height, CORE_TRACE_DAYS.name: len(stale)}
+    return {name: {"rows_written": n} for name, n in written.items()}
+
+
+def _days(found: list[touched.Range]) -> set[date]:
+    return {
+        (start + timedelta(days=number)).date()
+        for start, end in found
+        for number in range((_midnight((end - touched.MINUTE).date()) - _midnight(start.date())).days + 1)
+    }
 
 
 def _midnight(day: date) -> datetime:
@@ -78,7 +114,14 @@ def _midnight(day: date) -> datetime:
 
 def trace_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """The span view and its daily marts."""
+    view = (CORE_TRACE_SPANS, CORE_TRACE_FILE_MINUTES)
     return [
-        table_assets("core_trace_spans", (CORE_TRACE_SPANS,), _view, deps=(RAW_OTLP_SPANS.name,)),
-        table_assets("core_trace_marts", MARTS, _marts, deps=(CORE_TRACE_SPANS.name,), partitions_def=daily(settings)),
+        table_assets("core_trace_spans", view, _view, deps=(RAW_OTLP_SPANS.name,)),
+        table_assets(
+            "core_trace_marts",
+            MARTS,
+            _marts,
+            deps=tuple(table.name for table in view),
+            partitions_def=daily(settings),
+        ),
     ]

@@ -1,6 +1,7 @@
 """ingest, run, train and publish: Dagster runs in this process, with progress and a readable summary."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -70,8 +71,12 @@ class Runner:
 
     def marts(self) -> None:
         """Recompute the marts of every day whose spans changed."""
-        for first, last in contiguous(pending_days(self.deployment.warehouse)):
-            self.job("marts", tags=range_tags(first, last))
+        settings, done = self.deployment.settings, set[date]()
+        # A service seen for the first time on an old day changes what later days say about it: they follow.
+        while pending := set(pending_days(self.deployment.warehouse, settings)) - done:
+            for first, last in contiguous(pending):
+                self.job("marts", tags=range_tags(first, last))
+            done |= pending
 
 
 def _failure(name: str, result: dg.ExecuteInProcessResult) -> WeaverForgeError:

@@ -14,7 +14,8 @@ from weaver_forge.contracts.batch import Batch
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import BY_NAME, changes, ci, operations
-from weaver_forge.decode import deployments, github_actions, incidents, junit, otlp
+from weaver_forge.decode import deployments, github_actions, incidents, otlp, test_results
+from weaver_forge.decode.report_rows import Told
 from weaver_forge.links import core_ci
 from weaver_forge.links.operations import core_deployments, core_incidents
 from weaver_forge.sources.files import read_frames
@@ -60,12 +61,12 @@ class _Raw:
         self._frames: dict[str, list[pl.DataFrame]] = {}
         self._keep([read_repository(folder / "repo", known=set())])
         self._keep(
-            junit.decode(
+            test_results.decode(
                 read_frames(path),
-                revision=None,
-                run_id=path.parent.name,
-                repo_id=None,
-                received_at=datetime.fromtimestamp(path.stat().st_mtime, tz=UTC).replace(tzinfo=None),
+                Told(
+                    run_id=path.parent.name,
+                    received_at=datetime.fromtimestamp(path.stat().st_mtime, tz=UTC).replace(tzinfo=None),
+                ),
             )
             for path in sorted((folder / "reports").rglob("*.xml"))
         )
@@ -99,7 +100,7 @@ def _marts(folder: Path, plan: OrganisationPlan) -> dict[str, pl.DataFrame]:
         )
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")
-        con.execute(f"create view {operations.CORE_TRACE_SPANS.name} as {marts.span_view_sql(files)}")
+        con.execute(f"create view {operations.CORE_TRACE_SPANS.name} as {span_view_sql(files)}")
         window = plan.starts_at, plan.ends_at
         red, edges = marts.red_minutes(con, *window), marts.edges(con, *window)
         con.register(operations.CORE_TRACE_RED_MINUTES.name, red.to_arrow())

@@ -22,6 +22,7 @@ from weaver_forge.contracts.tables.operations import (
 from weaver_forge.decode import otlp
 from weaver_forge.settings import test_data as outside_data
 from weaver_forge.warehouse import marts
+from weaver_forge.warehouse.span_view import span_view_sql
 
 DAY = datetime(2026, 3, 1)
 NEXT = DAY + timedelta(days=1)
@@ -61,7 +62,7 @@ def lake(con: duckdb.DuckDBPyConnection, folder: Path, *files: list[dict[str, An
         frame = pl.DataFrame([{k: row[k] for k in schema} for row in rows], schema=schema)
         paths.append(folder / f"it's {number}.parquet")
         frame.write_parquet(paths[-1])
-    con.execute(f"create or replace view core_trace__spans as {marts.span_view_sql(paths)}")
+    con.execute(f"create or replace view core_trace__spans as {span_view_sql(paths)}")
 
 
 def red_table(con: duckdb.DuckDBPyConnection, rows: dict[str, list[Any]]) -> None:
@@ -122,7 +123,7 @@ def test_without_kinds_the_parent_decides_what_an_entry_is(con: duckdb.DuckDBPyC
 def test_files_with_kinds_need_no_look_up(tmp_path: Path, con: duckdb.DuckDBPyConnection) -> None:
     lake(con, tmp_path, [span("a", "web", SERVER)])
 
-    assert "exists" not in marts.span_view_sql(list(tmp_path.glob("*.parquet")))
+    assert "exists" not in span_view_sql(list(tmp_path.glob("*.parquet")))
 
 
 def test_red_counts_entries_by_minute_with_exact_percentiles(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -247,7 +248,7 @@ def test_outside_spans_without_kinds_have_entries_and_edges(con: duckdb.DuckDBPy
     frame = otlp.decode([Frame("t", data)]).tables[RAW_OTLP_SPANS.name].drop("attributes", "resource_attributes")
     frame = frame.unique(["trace_id", "span_id"])
     frame.write_parquet(tmp_path / "a.parquet")
-    con.execute(f"create view core_trace__spans as {marts.span_view_sql([tmp_path / 'a.parquet'])}")
+    con.execute(f"create view core_trace__spans as {span_view_sql([tmp_path / 'a.parquet'])}")
     parents = frame.select("trace_id", parent_span_id="span_id", parent_name="service_name")
     looked_up = frame.join(parents, on=["trace_id", "parent_span_id"], how="left")
     expected = looked_up.filter(pl.col("parent_name").ne_missing(pl.col("service_name")))

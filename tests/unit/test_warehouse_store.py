@@ -5,7 +5,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -132,15 +132,17 @@ def test_replacing_days_leaves_the_other_days_alone(warehouse: Warehouse) -> Non
     first, second, third = (datetime(2026, 3, day) for day in (1, 2, 3))
     warehouse.append(EVENTS, pl.concat([events("a", at=first), events("b", at=second), events("c", at=third)]))
 
-    written = warehouse.replace_days(EVENTS, events("d", at=second), date(2026, 3, 2), date(2026, 3, 3))
+    written = warehouse.replace_ranges(EVENTS, events("d", at=second), [(datetime(2026, 3, 2), datetime(2026, 3, 3))])
 
     assert written == 1
     assert contents(warehouse) == {"a": 1, "c": 1, "d": 1}
 
 
 def test_a_row_outside_the_replaced_days_is_refused(warehouse: Warehouse) -> None:
+    first, second = datetime(2026, 3, 1), datetime(2026, 3, 2)
+
     with pytest.raises(ContractError, match="1 of 1 rows lie outside"):
-        warehouse.replace_days(EVENTS, events("a", at=datetime(2026, 3, 2)), date(2026, 3, 1), date(2026, 3, 2))
+        warehouse.replace_ranges(EVENTS, events("a", at=second), [(first, second)])
 
 
 def test_a_write_that_fails_halfway_leaves_the_table_as_it_was(warehouse: Warehouse) -> None:

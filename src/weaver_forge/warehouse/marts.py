@@ -1,18 +1,16 @@
-"""What spans say about services, in SQL: the span view, RED by minute, edges by hour, and metric points.
+"""What spans say about services, in SQL: RED by minute, a service and an operation; edges by hour; metric points.
 
-Put SQL that derives one table from another here, as pure functions of an open connection and a day range
-``[start, end)`` in naive UTC. Everything is recomputed exactly from the spans of the range: measured, that is
+Put SQL that derives one table from another here, as pure functions of an open connection and a range of time
+``[start, end)`` in naive UTC: whole minutes for RED, whole hours for edges, whole days for points. Which ranges
+need it is found in ``touched``. Everything is recomputed exactly from the spans of the range: measured, that is
 cheaper than keeping sketches, and a late span then changes what it must. When something became known is the end
 of its minute or hour plus ``LAG``.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import duckdb
 import polars as pl
-import pyarrow.parquet as pq
 
 from weaver_forge.contracts.tables.operations import CORE_TRACE_RED_MINUTES, CORE_TRACE_SPANS
 
@@ -20,7 +18,10 @@ LAG = timedelta(seconds=60)
 """Spans are taken to be here a minute after they began: exporters and collectors batch for seconds."""
 
 PARENT_REACH = timedelta(hours=6)
-"""An edge is found if the caller's span began at most this long before the day range; after it an hour."""
+"""An edge is found if the caller's span began at most this long before the callee's."""
+
+PARENT_LAG = timedelta(hours=1)
+"""The same for a caller whose clock is behind: it seems to begin after its callee."""
 
 MEMORY_OF_SERVICES = timedelta(days=7)
 """A service unseen for longer is no longer known: its silence then is no observation of zero requests."""
@@ -34,54 +35,35 @@ _NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def span_view_sql(files: Sequence[str | Path]) -> str:
-    """The SELECT that makes ``core_trace__spans`` out of Parquet files of ``raw_otlp__spans``.
-
-    An entry is a server or consumer span, or an unspecified or internal one without a parent. Some systems
-    record no span kinds at all; there a span is an entry too when its parent is in another service or nowhere
-    to be found. That needs a look-up among all spans, which costs five to fifty times the plain view (1M
-    spans: 0.1 s against 0.7 s for RED), so it is made for those files only whose footer says that they have
-    spans of kind 0. Over files of ordinary instrumentation the view has no join.
-    """
-    kindless = [path for path in files if _may_lack_kinds(Path(path))]
-    plain = [path for path in files if path not in kindless]
-    parts = []
-    if plain:
-        parts.append(_spans_sql(plain, _entry("s")))
-    if kindless:
-        known = f"""s.kind = 0
-      and not exists (
-        select 1
-        from read_parquet({_listed(files)}, union_by_name = true) as p
-        where p.trace_id = s.trace_id
-          and p.span_id = s.parent_span_id
-          and p.service_name = s.service_name
-          and p.service_namespace = s.service_namespace
-          and p.deployment_environment_name = s.deployment_environment_name
-          and s.kind = 0
-      )"""  # noqa: S608 - paths and names of ours, here and below
-        parts.append(_spans_sql(kindless, f"{_entry('s')} or ({known})"))
-    return "\nunion all\n".join(parts)
-
-
 def red_minutes(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
-    """``core_trace__red_minutes`` of a day range: requests, errors and exact duration percentiles of entry spans."""
-    query = f"""
--- grain: service and minute with at least one entry span
+    """``core_trace__red_minutes`` of a range: requests, errors and exact duration percentiles of entry spans."""
+    return con.sql(_red_sql(("service_key",), start, end)).pl()
+
+
+def operation_minutes(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
+    """``core_trace__operation_minutes`` of a range: the same, an operation (the entry span's name) each."""
+    return con.sql(_red_sql(("service_key", "operation"), start, end)).pl()
+
+
+def _red_sql(subject: tuple[str, ...], start: datetime, end: datetime) -> str:
+    named = ", ".join(subject)
+    return f"""
+-- grain: subject and minute with at least one entry span
 with entries as (
   select
     service_key,
+    name as operation,
     time_bucket(interval 1 minute, started_at) as minute_at,
     is_error,
     duration_ms
   from {_SPANS}
   where is_entry
-    and start_unix_ns >= {_unix_ns(start)}
-    and start_unix_ns < {_unix_ns(end)}
+    and start_unix_ns >= {unix_ns(start)}
+    and start_unix_ns < {unix_ns(end)}
 ),
 minutes as (
   select
-    service_key,
+    {named},
     minute_at,
     count(*) as n_requests,
     count(*) filter (where is_error) as n_errors,
@@ -90,7 +72,7 @@ minutes as (
   group by all
 )
 select
-  service_key,
+  {named},
   minute_at,
   n_requests,
   n_errors,
@@ -99,9 +81,8 @@ select
   percentiles[3] as duration_p99_ms,
   minute_at + {_interval(timedelta(minutes=1) + LAG)} as known_at
 from minutes
-order by service_key, minute_at
+order by {named}, minute_at
 """  # noqa: S608
-    return con.sql(query).pl()
 
 
 def edges(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
@@ -113,22 +94,24 @@ with callees as (
     trace_id,
     parent_span_id,
     service_key,
+    start_unix_ns,
     time_bucket(interval 1 hour, started_at) as hour_at,
     is_error,
     duration_ms
   from {_SPANS}
   where parent_span_id is not null
-    and start_unix_ns >= {_unix_ns(start)}
-    and start_unix_ns < {_unix_ns(end)}
+    and start_unix_ns >= {unix_ns(start)}
+    and start_unix_ns < {unix_ns(end)}
 ),
 callers as (
   select
     trace_id,
     span_id,
+    start_unix_ns,
     service_key
   from {_SPANS}
-  where start_unix_ns >= {_unix_ns(start - PARENT_REACH)}
-    and start_unix_ns < {_unix_ns(end + timedelta(hours=1))}
+  where start_unix_ns >= {unix_ns(start - PARENT_REACH)}
+    and start_unix_ns < {unix_ns(end + PARENT_LAG)}
 )
 select
   callers.service_key as caller_key,
@@ -143,6 +126,8 @@ join callers
   on callers.trace_id = callees.trace_id
   and callers.span_id = callees.parent_span_id
   and callers.service_key <> callees.service_key
+  and callers.start_unix_ns >= callees.start_unix_ns - {PARENT_REACH // timedelta(microseconds=1)} * 1000
+  and callers.start_unix_ns < callees.start_unix_ns + {PARENT_LAG // timedelta(microseconds=1)} * 1000
 group by all
 order by caller_key, callee_key, hour_at
 """  # noqa: S608
@@ -229,46 +214,7 @@ order by service_key, metric, "at"
     return con.sql(query).pl()
 
 
-def _spans_sql(files: Sequence[str | Path], is_entry: str) -> str:
-    return f"""
--- grain: span
-select
-  s.service_namespace || '/' || s.service_name || '/' || s.deployment_environment_name as service_key,
-  s.trace_id,
-  s.span_id,
-  s.parent_span_id,
-  s.name,
-  s.kind,
-  s.start_unix_ns,
-  (s.end_unix_ns - s.start_unix_ns) / 1e6 as duration_ms,
-  s.status_code = 2 or (s.kind = 2 and coalesce(s.http_response_status_code >= 500, false)) as is_error,
-  {is_entry} as is_entry,
-  s.service_version,
-  s.http_route,
-  make_timestamp(s.start_unix_ns // 1000) as started_at
-from read_parquet({_listed(files)}, union_by_name = true) as s"""  # noqa: S608
-
-
-def _entry(span: str) -> str:
-    return f"{span}.kind in (2, 5) or ({span}.kind in (0, 1) and {span}.parent_span_id is null)"
-
-
-def _may_lack_kinds(path: Path) -> bool:
-    """Whether a file's footer leaves it open that it has spans of kind 0."""
-    footer = pq.read_metadata(path)
-    leaf = next(i for i in range(footer.num_columns) if footer.schema.column(i).path == "kind")
-    for group in range(footer.num_row_groups):
-        statistics = footer.row_group(group).column(leaf).statistics
-        if statistics is None or not statistics.has_min_max or statistics.min == 0:
-            return True
-    return False
-
-
-def _listed(files: Sequence[str | Path]) -> str:
-    return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in files) + "]"
-
-
-def _unix_ns(instant: datetime) -> int:
+def unix_ns(instant: datetime) -> int:
     """Nanoseconds since 1970 of a naive UTC time, without passing a float."""
     return (instant.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) * (_NS // 1_000_000)
 

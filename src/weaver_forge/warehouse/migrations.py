@@ -52,9 +52,31 @@ def _tests_of_every_format(con: duckdb.DuckDBPyConnection) -> None:
             con.execute(f"update {table} set source = 'tests' where source = 'junit'")  # noqa: S608 - named above
 
 
+def _marts_by_touched_minutes(con: duckdb.DuckDBPyConnection) -> None:
+    """What the marts were computed from is written down by minute; without it all of them are computed anew."""
+    con.execute("drop table if exists core_trace__days")
+
+
+def _reports_a_state(con: duckdb.DuckDBPyConnection) -> None:
+    """Deployments and incidents are stored a report and state; every stored one was complete in itself."""
+    added = {
+        "raw_deployments__events": {"state": "record", "action": "deploy", "source": "records"},
+        "raw_incidents__events": {"state": "record", "source": "records"},
+    }
+    for table, columns in added.items():
+        if not stored_columns(con, table):
+            continue
+        for column, value in columns.items():
+            con.execute(f"alter table {table} add column {column} varchar default '{value}'")
+            con.execute(f"alter table {table} alter column {column} drop default")
+            con.execute(f"alter table {table} alter column {column} set not null")
+
+
 STEPS: tuple[Step, ...] = (
     Step(1, "first layout, tables from contracts", _first_layout),
     Step(2, "source junit became tests, with reports of every format", _tests_of_every_format),
+    Step(3, "trace marts know the minutes that they were computed from", _marts_by_touched_minutes),
+    Step(4, "deployments and incidents are reports on a state", _reports_a_state),
 )
 
 

@@ -122,18 +122,28 @@ class Warehouse:
             added = self.lakes[table.name].append(frame)
             self.refresh_lake_views()
             return added
-        key = list(table.key)
         rows = one_a_key(table, conform(_writable(table), frame))
         with self._writing(table) as con:
-            if not rows.is_empty():
-                con.register("incoming", rows.select(key))
-                sql = (
-                    f"select {quoted_list(key)} from {quoted(table.name)} semi join incoming using ({quoted_list(key)})"  # noqa: S608 - declared names
-                )
-                known = con.sql(sql).pl()
-                con.unregister("incoming")
-                rows = rows.join(known, on=key, how="anti", maintain_order="left")
-            return _insert(con, table, rows)
+            return _append(con, table, rows)
+
+    def write_together(self, frames: Sequence[tuple[Table, pl.DataFrame]]) -> dict[str, int]:
+        """Append to, or where ``replace_by`` is set replace in, several tables: all of it is written or nothing.
+
+        Returns:
+            Rows written a table name.
+
+        Raises:
+            ContractError: If a frame is not of its table.
+            StoreFull: If there is no room.
+        """
+        conformed = [(table, conform(_writable(table), frame)) for table, frame in frames]
+        written: dict[str, int] = {}
+        with self.writing() as con:
+            for table, rows in conformed:
+                con.execute(table.ddl)
+                n = _replace_sets(con, table, rows) if table.replace_by else _append(con, table, one_a_key(table, rows))
+                written[table.name] = written.get(table.name, 0) + n
+        return written
 
     def replace(self, table: Table, frame: pl.DataFrame) -> int:
         """Put the frame in place of the whole table, or of the value sets of ``replace_by`` that it has rows for.
@@ -145,20 +155,16 @@ class Warehouse:
             ContractError: If the frame is not of the table, or a key is repeated in a table replaced as a whole.
         """
         rows = conform(_writable(table), frame)
-        if table.replace_by:
-            rows = one_a_key(table, newest_last(table, rows), keep="last")
-        else:
+        if not table.replace_by:
             _refuse_repeated_keys(table, rows)
         with self._writing(table) as con:
             if table.replace_by:
-                rows = _not_older(con, table, rows)
-                _delete_value_sets(con, table, rows)
-            else:
-                con.execute(f"delete from {quoted(table.name)}")  # noqa: S608 - a declared name
+                return _replace_sets(con, table, rows)
+            con.execute(f"delete from {quoted(table.name)}")  # noqa: S608 - a declared name
             return _insert(con, table, rows)
 
-    def replace_range(self, table: Table, frame: pl.DataFrame, start: datetime, end: datetime) -> int:
-        """Put the frame in place of the rows from ``start`` up to but not including ``end``; returns rows written.
+    def replace_ranges(self, table: Table, frame: pl.DataFrame, ranges: Sequence[tuple[datetime, datetime]]) -> int:
+        """Put the frame in place of the rows of these ranges of time ``[start, end)``; returns rows written.
 
         Raises:
             ContractError: If the table is not daily, or a row of the frame lies outside, or a key is repeated.
@@ -167,17 +173,19 @@ class Warehouse:
         if table.day_column is None:
             raise ContractError("the table is not daily", where=table.name, do="Declare its day_column, or use replace")
         at = pl.col(table.day_column)
-        outside = rows.filter((at < start) | (at >= end)).height
+        inside = pl.any_horizontal(pl.lit(value=False), *((at >= start) & (at < end) for start, end in ranges))
+        outside = rows.filter(~inside).height
         if outside:
             raise ContractError(
-                f"{outside} of {rows.height} rows lie outside {start} up to {end}",
+                f"{outside} of {rows.height} rows lie outside the ranges to replace",
                 where=table.name,
                 do="Filter them, or replace the range they belong to as well",
             )
         _refuse_repeated_keys(table, rows)
+        column = quoted(table.day_column)
         with self._writing(table) as con:
-            column = quoted(table.day_column)
-            con.execute(f"delete from {quoted(table.name)} where {column} >= ? and {column} < ?", [start, end])  # noqa: S608 - declared names
+            for start, end in ranges:
+                con.execute(f"delete from {quoted(table.name)} where {column} >= ? and {column} < ?", [start, end])  # noqa: S608 - declared names
             return _insert(con, table, rows)
 
     def query(self, sql: str) -> pl.DataFrame:
@@ -269,6 +277,26 @@ def _refuse_repeated_keys(table: Table, rows: pl.DataFrame) -> None:
             where=table.name,
             do="Make the rows unique where they are computed: which of them holds is decided there",
         )
+
+
+def _append(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> int:
+    """Insert the rows, of distinct keys, whose key is not stored."""
+    key = list(table.key)
+    if not rows.is_empty():
+        con.register("incoming", rows.select(key))
+        sql = f"select {quoted_list(key)} from {quoted(table.name)} semi join incoming using ({quoted_list(key)})"  # noqa: S608 - declared names
+        known = con.sql(sql).pl()
+        con.unregister("incoming")
+        rows = rows.join(known, on=key, how="anti", maintain_order="left")
+    return _insert(con, table, rows)
+
+
+def _replace_sets(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> int:
+    """Put rows in place of the value sets of ``replace_by`` that they have."""
+    newest = one_a_key(table, newest_last(table, rows), keep="last")
+    newest = _not_older(con, table, newest)
+    _delete_value_sets(con, table, newest)
+    return _insert(con, table, newest)
 
 
 def _delete_value_sets(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> None:
