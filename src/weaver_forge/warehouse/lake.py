@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -192,7 +193,7 @@ class Lake:
         alone = CommitProperties(max_commit_retries=0)
         try:
             with room_for(str(self.path)):
-                table.create_write_transaction(list(actions), "append", self._schema(), commit_properties=alone)
+                table.create_write_transaction(list(actions), "append", self._schema, commit_properties=alone)
         except CommitFailedError:
             return False
         self._settle_log(table.version() + 1)
@@ -203,7 +204,7 @@ class Lake:
         actions = [self.added(part.as_file, data_change=True) for part in parts]
         if table is None:
             return self._create(actions)
-        _add_columns(table, self._schema())
+        _add_columns(table, self._schema)
         return self.change(table, actions)
 
     def _create(self, actions: list[AddAction]) -> bool:
@@ -213,7 +214,7 @@ class Lake:
             )
         try:
             with room_for(str(self.path)):
-                create_table_with_add_actions(str(self.path), self._schema(), actions, mode="error")
+                create_table_with_add_actions(str(self.path), self._schema, actions, mode="error")
         except DeltaError:
             if self.delta() is not None:  # another writer made the table first
                 return False
@@ -257,6 +258,7 @@ class Lake:
         files = [LakeFile(folder / path, n, low, high) for path, n, low, high in zip(*columns, strict=True)]
         return sorted(files, key=lambda file: (file.first_unix_ns, file.path))
 
+    @cached_property
     def _schema(self) -> Schema:
         empty = pl.DataFrame(schema=polars_schema(self.table))
         return Schema.from_arrow(with_maps(self.table, empty).to_arrow().schema)
