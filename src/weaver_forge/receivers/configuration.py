@@ -72,7 +72,7 @@ def receiver(
         limits=Limits(
             message=given.number("max_request_mib", 64, low=1) * _MIB,
             queued=given.number("max_queued_mib", 64, low=1) * _MIB,
-            free=given.number("min_free_mib", 256, low=0, high=_MAX_MIB * _MAX_MIB) * _MIB,
+            free=given.number("min_free_mib", 256, low=0, high=_MAX_MIB**3) * _MIB,
             segment=given.number("max_file_mib", 64, low=1) * _MIB,
             segment_age_s=float(given.number("max_file_age_s", 10, low=1, high=3600)),
         ),
