@@ -14,7 +14,8 @@ from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.dtypes import schema
 from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
 from weaver_forge.decode.instants import parse_instant
-from weaver_forge.decode.junit import context_json, decode
+from weaver_forge.decode.report_rows import Told
+from weaver_forge.decode.test_results import decode
 from weaver_forge.settings import test_data as outside_data
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "junit"
@@ -24,7 +25,7 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 
 def read(data: bytes | str, **context: str) -> Batch:
     raw = data.encode() if isinstance(data, str) else data
-    return decode([Frame("report.xml", raw)], received_at=RECEIVED, **context)
+    return decode([Frame("report.xml", raw)], Told(received_at=RECEIVED, **context))
 
 
 def rows(batch: Batch) -> pl.DataFrame:
@@ -144,7 +145,7 @@ def test_what_the_caller_says_holds_over_properties() -> None:
 
     first = rows(batch).row(0, named=True)
     assert (first["revision"], first["run_id"], first["repo_id"]) == (other, "9", "example.org/a/b")
-    assert first["context"] == context_json(revision=other, run_id="9", repo_id="example.org/a/b")
+    assert first["context"] == Told(received_at=RECEIVED, revision=other, run_id="9", repo_id="example.org/a/b").context
     assert json.loads(first["context"]) == {"repo_id": "example.org/a/b", "revision": other, "run_id": "9"}
 
 
@@ -189,9 +190,16 @@ def test_a_dtd_is_refused_with_the_file(document: str) -> None:
 
 @pytest.mark.parametrize(
     ("document", "kind"),
-    [("<TestRun/>", "TRX"), ("<test-run/>", "NUnit 3"), ("<nonsense/>", "no format"), ("", "empty"), ("{}", "XML")],
+    [
+        ("<robot/>", "Robot Framework"),
+        ("<Site/>", "CTest"),
+        ("<nonsense/>", "no format"),
+        ("", "empty"),
+        ("{}", "JSON, but neither"),
+        ("plain text", "neither JSON nor XML"),
+    ],
 )
-def test_another_format_is_rejected_by_its_name(document: str, kind: str) -> None:
+def test_a_format_that_is_not_read_is_rejected_by_its_name(document: str, kind: str) -> None:
     batch = read(document)
 
     assert rows(batch).is_empty()
@@ -327,7 +335,7 @@ def test_no_collected_report_crashes_and_keys_stay_unique() -> None:
     root = outside("junit-captured").parent
     reports = [p for pattern in ("junit*", "testrunners*") for p in root.glob(f"{pattern}/*.xml")]
 
-    batch = decode([Frame(path.name, path.read_bytes()) for path in reports], received_at=RECEIVED)
+    batch = decode([Frame(path.name, path.read_bytes()) for path in reports], Told(received_at=RECEIVED))
 
     frame = rows(batch)
     key = list(RAW_TEST_RESULTS.key)

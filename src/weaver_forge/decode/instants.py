@@ -14,6 +14,8 @@ _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2}) (\d{2}:\d{2}:\d{2}(?:\.\d+)?)")  #
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{2}:\d{2}:\d{2})")  # MSTest, by locale
 _ZONE_WORD = re.compile(r" ?(?:UTC|GMT)$")
 _GAP = re.compile(r"T +")
+_OFFSET_GAP = re.compile(r" (?=[+-]\d{2}:?\d{2}$)")  # GitLab
+_ZONED = re.compile(r"(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
 
 
 @lru_cache(maxsize=4096)
@@ -50,7 +52,7 @@ def _parse(text: str) -> datetime | None:
 
 
 def _iso(text: str) -> datetime:
-    return datetime.fromisoformat(_ZONE_WORD.sub("Z", _GAP.sub("T", text)))
+    return datetime.fromisoformat(_OFFSET_GAP.sub("", _ZONE_WORD.sub("Z", _GAP.sub("T", text))))
 
 
 def _slashed(first: int, second: int, year: str, clock: str) -> datetime | None:
@@ -61,3 +63,9 @@ def _slashed(first: int, second: int, year: str, clock: str) -> datetime | None:
     else:
         return None
     return datetime.fromisoformat(f"{year}-{month:02d}-{day:02d}T{clock}")
+
+
+def has_zone(text: str) -> bool:
+    """Say whether an instant names its zone (or is a count since 1970), so that nothing about it is assumed."""
+    text = text.strip()
+    return bool(_EPOCH.fullmatch(text) or _ZONED.search(text))

@@ -1,4 +1,4 @@
-"""JUnit XML -> ``raw_tests__results``: one row an execution attempt, whatever the producer calls it.
+"""What the elements of a JUnit XML file mean together: which are attempts of one test, and which of its parents.
 
 There is no standard; this is the project's one reading of what runners write. What holds:
 
@@ -6,181 +6,138 @@ There is no standard; this is the project's one reading of what runners write. W
 * surefire's ``flaky*`` children are failed attempts before the one that passed, its ``rerun*`` children are
   further failed attempts after the first.
 * pytest-rerunfailures writes every failed attempt as a bare test case, which looks passed. Where a pytest suite
-  holds more elements than its ``tests`` says, all but the last of the same name are failed attempts.
+  holds another number of elements than its ``tests`` says, all but the last of the same name are failed attempts.
+  More elements are reruns; fewer are subtests that ``tests`` counts and the file does not list.
 * other elements with the same suite, classname and name are attempts in the order of the file.
 * ``pytest.xfail`` is xfailed; ``[XPASS(strict)]`` is xpassed, which fails its run; a collection error is none of
-  the tests.
+  the tests, nor is a Go package that did not build.
+* a Go test that failed while one of its subtests (``Parent/child``) failed is not a second failure.
 * A DTD is refused with the file: it is the door to entity bombs and to reading local files.
 * A file that breaks off keeps its complete test cases; the rest is rejected.
 
 The reading of one file is in ``junit_report``; linking reports to runs and revisions is ``links.ci``.
 """
 
-import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from weaver_forge.contracts.batch import Batch, Frame, Rejected
-from weaver_forge.contracts.dtypes import from_columns
-from weaver_forge.contracts.identity import repo_id_from_remote
-from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
-from weaver_forge.decode.instants import parse_instant
-from weaver_forge.decode.junit_report import Case, Report, read_report
+import polars as pl
 
-_REVISION_NAMES = (
-    "revision",
-    "git.sha",
-    "git_sha",
-    "github_sha",
-    "ci_commit_sha",
-    "git_commit",
-    "vcs.ref.head.revision",
-    "commit",
-)
-_RUN_NAMES = ("run_id", "github_run_id", "cicd.pipeline.run.id", "ci_pipeline_id")
-_REPO_NAMES = ("repo_id", "repo", "repository", "github_repository", "vcs.repository.url.full")
-# Maven's `revision` is a version such as 1.0-SNAPSHOT: only a full commit id links to a commit.
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_GITHUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+from weaver_forge.decode.junit_report import JunitReader
+from weaver_forge.decode.report import Case, Report, Suite
+
+_GO_TEST = re.compile(r"(?:Test|Fuzz|Benchmark|Example)\w*/")
 
 
-def context_json(
-    *,
-    revision: str | None = None,
-    run_id: str | None = None,
-    repo_id: str | None = None,
-    run_number: str | None = None,
-) -> str:
-    """What the caller says about a report, as canonical JSON; ``{}`` when nothing."""
-    given = {"repo_id": repo_id, "revision": revision, "run_id": run_id, "run_number": run_number}
-    return json.dumps({k: v for k, v in given.items() if v is not None}, sort_keys=True, separators=(",", ":"))
-
-
-def decode(
-    frames: Iterable[Frame],
-    *,
-    received_at: datetime,
-    revision: str | None = None,
-    run_id: str | None = None,
-    repo_id: str | None = None,
-    run_number: str | None = None,
-) -> Batch:
-    """Read JUnit XML reports.
+@dataclass(slots=True)
+class Outline:
+    """What must be known of a whole file before a part of it can be read rightly.
 
     Args:
-        frames: One whole file each.
-        received_at: When the reports arrived, naive UTC: modification time of the file.
-        revision: Full commit id given with the reports; it holds over suite properties.
-        run_id: CI run given with the reports.
-        repo_id: Repository given with the reports.
-        run_number: Number of the CI run given with the reports; a run of that number links them later.
+        repeated: (Hash of a name that the file has more than once, suite number) -> how often that suite has it.
+        names: Hashes of all names, where some are of subtests.
+        failed_above: Hashes of the names that have a failed subtest.
     """
-    given = {"revision": revision, "run_id": run_id, "repo_id": repo_id}
-    context = context_json(revision=revision, run_id=run_id, repo_id=repo_id, run_number=run_number)
-    columns: dict[str, list[Any]] = {name: [] for name in RAW_TEST_RESULTS.column_names}
-    rejected: list[Rejected] = []
-    notes: list[str] = []
-    for frame in frames:
-        report = read_report(frame.data)
-        rejected += [Rejected(frame.name, *piece) for piece in report.rejected]
-        notes += [f"{frame.name}: {note}" for note in report.notes]
-        constant = {
-            "report_sha256": hashlib.sha256(frame.data).hexdigest(),
-            "context": context,
-            "received_at": received_at,
-        }
-        _append(columns, report, constant, given)
-    return Batch({RAW_TEST_RESULTS.name: from_columns(RAW_TEST_RESULTS, columns)}, tuple(rejected), tuple(notes))
+
+    suites: Sequence[Suite]
+    is_partial: bool
+    repeated: dict[tuple[int, int], int]
+    names: frozenset[int]
+    failed_above: frozenset[int]
+    _again: frozenset[int] = field(init=False)
+    _earlier: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Gather the names that occur again."""
+        self._again = frozenset(key for key, _ in self.repeated)
+
+    @classmethod
+    def of(cls, reader: JunitReader) -> "Outline":
+        """Look at a file that was read to its end."""
+        listed = pl.DataFrame({"key": pl.Series(reader.keys), "suite": pl.Series(reader.suite_numbers)})
+        repeated = listed.filter(pl.col("key").is_duplicated()).group_by("key", "suite").len()
+        return cls(
+            reader.report.suites,
+            reader.report.is_partial,
+            {(key, suite): n for key, suite, n in repeated.iter_rows()},
+            frozenset(reader.keys) if reader.has_subtests else frozenset(),
+            frozenset(reader.failed_above),
+        )
+
+    def resolve(self, cases: Iterable[Case]) -> list[int]:
+        """Decide what the next cases of the file are; returns the number of each one's first attempt."""
+        first_attempts = []
+        for case in cases:
+            first = 1
+            if self._again and (key := hash((case.suite.name, case.classname, case.name))) in self._again:
+                first = self._place(case, key)
+            if self.names:
+                self._relate(case)
+            first_attempts.append(first)
+        return first_attempts
+
+    def _place(self, case: Case, key: int) -> int:
+        first = self._earlier.get(key, 1)
+        self._earlier[key] = first + len(case.attempts)
+        place = (key, case.suite.number)
+        self.repeated[place] -= 1
+        status, duration, message = case.attempts[-1]
+        if self.repeated[place] and status == "passed" and self._hides_reruns(case.suite.number):
+            case.attempts[-1] = ("failed", duration, message)
+        return first
+
+    def _hides_reruns(self, number: int) -> bool:
+        """Say whether repeated elements of the suite are pytest's failed attempts.
+
+        A report that breaks off cannot be counted; pytest writes one name twice for no other reason.
+        """
+        suite = self.suites[number]
+        return suite.producer == "pytest" and (self.is_partial or suite.n_cases != (suite.tests or 0))
+
+    def _relate(self, case: Case) -> None:
+        """Find the test that a Go test is a subtest of, and the failure that it only repeats."""
+        suite, name = case.suite, case.name
+        if suite.producer != "go" and (suite.producer or not _GO_TEST.match(f"{name}/")):
+            return
+        above = name
+        while above := above.rpartition("/")[0]:
+            if hash((suite.name, case.classname, above)) in self.names:
+                case.parent = above
+                break
+        if self.failed_above and hash((suite.name, case.classname, name)) in self.failed_above:
+            case.attempts = [
+                ("failed_by_child" if status == "failed" else status, duration, message)
+                for status, duration, message in case.attempts
+            ]
 
 
-def _append(
-    columns: dict[str, list[Any]], report: Report, constant: Mapping[str, Any], given: Mapping[str, str | None]
-) -> None:
-    """Add a report's attempts to the columns, test case by test case."""
-    subjects = _subjects(report, given)
-    earlier: dict[tuple[str, str, str], int] = {}
-    for case, attempts in zip(report.cases, _attempts(report), strict=True):
-        key = (case.suite.name, case.classname, case.name)
-        first = earlier.get(key, 0)
-        earlier[key] = first + len(attempts)
-        row = {
-            **constant,
-            "format": "junit",
-            "producer": "pytest" if case.suite.is_pytest else "",
-            "parent": None,
-            "position": case.position,
-            "suite": case.suite.name,
-            "classname": case.classname,
-            "name": case.name,
-            "file": case.file,
-            "suite_started_raw": case.suite.timestamp,
-            "suite_started_at": parse_instant(case.suite.timestamp) if case.suite.timestamp else None,
-            "hostname": case.suite.hostname,
-            **subjects[case.suite.number],
-        }
-        for number, (status, duration_ms, message) in enumerate(attempts, first + 1):
-            row.update(attempt=number, status=status, duration_ms=duration_ms, message=message)
-            for name, column in columns.items():
-                column.append(row[name])
+def read_report(data: bytes) -> tuple[Report, list[int]]:
+    """Read one file that is in memory: the report, and the number of each case's first attempt."""
+    reader = JunitReader()
+    reader.feed(data)
+    reader.close()
+    return reader.report, Outline.of(reader).resolve(reader.report.cases)
 
 
-def _attempts(report: Report) -> list[Sequence[tuple[str, float | None, str | None]]]:
-    """Give the attempts of every case, in order: earlier flaky ones, the case itself, later reruns."""
-    remaining: dict[tuple[int, str, str], int] = {}
-    for case in report.cases:
-        key = (case.suite.number, case.classname, case.name)
-        remaining[key] = remaining.get(key, 0) + 1
-    attempts: list[Sequence[tuple[str, float | None, str | None]]] = []
-    for case in report.cases:
-        key = (case.suite.number, case.classname, case.name)
-        remaining[key] -= 1
-        status = case.status
-        if remaining[key] and status == "passed" and _hides_reruns(case, report):
-            status = "failed"
-        attempts.append((*case.flaky, (status, case.duration_ms, case.message), *case.reruns))
-    return attempts
+def read_parts(blocks: Callable[[], Iterable[bytes]]) -> Iterator[Report | tuple[list[Case], list[int]]]:
+    """Read a file of any size in two passes: first its report without cases, then its cases, part after part.
 
-
-def _hides_reruns(case: Case, report: Report) -> bool:
-    """Say whether repeated elements of the suite are pytest's failed attempts.
-
-    A report that breaks off cannot be counted; pytest writes one name twice for no other reason.
+    What a test case is can depend on one at the file's end, so the first pass only takes notes (16 bytes a case).
     """
-    suite = case.suite
-    return suite.is_pytest and (report.is_partial or suite.n_cases > (suite.tests or 0))
-
-
-def _subjects(report: Report, given: Mapping[str, str | None]) -> dict[int, dict[str, str | None]]:
-    """Find revision, run and repository of every suite: given, its own properties, else the one the file has."""
-    readers = {"revision": _revision, "run_id": _run_id, "repo_id": _repo_id}
-    subjects: dict[int, dict[str, str | None]] = {suite.number: {} for suite in report.suites}
-    for column, reader in readers.items():
-        own = {suite.number: reader(suite.properties) for suite in report.suites}
-        distinct = {value for value in own.values() if value}
-        only = next(iter(distinct)) if len(distinct) == 1 else None
-        for suite in report.suites:
-            subjects[suite.number][column] = given[column] or own[suite.number] or only
-    return subjects
-
-
-def _revision(properties: Mapping[str, str]) -> str | None:
-    found = (properties.get(name, "").strip().lower() for name in _REVISION_NAMES)
-    return next((value for value in found if _COMMIT.fullmatch(value)), None)
-
-
-def _run_id(properties: Mapping[str, str]) -> str | None:
-    found = (properties.get(name, "").strip() for name in _RUN_NAMES)
-    return next((value for value in found if value), None)
-
-
-def _repo_id(properties: Mapping[str, str]) -> str | None:
-    for name in _REPO_NAMES:
-        value = properties.get(name, "").strip()
-        if name == "github_repository" and _GITHUB_NAME.fullmatch(value):
-            return f"github.com/{value}"
-        if value:
-            return repo_id_from_remote(value) or value
-    return None
+    reader = JunitReader()
+    for block in blocks():
+        reader.feed(block)
+        reader.drain()
+    reader.close()
+    reader.drain()
+    outline = Outline.of(reader)
+    yield reader.report
+    reader = JunitReader()
+    for block in blocks():
+        reader.feed(block)
+        if cases := reader.drain():
+            yield cases, outline.resolve(cases)
+    reader.close()
+    if cases := reader.drain():
+        yield cases, outline.resolve(cases)

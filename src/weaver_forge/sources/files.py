@@ -52,8 +52,13 @@ def read_frames(path: Path) -> Iterator[Frame]:
         MissingInput: If the file is not there.
         SourceError: If it cannot be read, its compression is damaged, or it is larger than ``MAX_BYTES``.
     """
+    yield Frame(str(path), b"".join(read_blocks(path)))
+
+
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield the file block by block, for decoders that need not hold all of it; else as :func:`read_frames`."""
     try:
-        data = _read(path)
+        yield from _read(path)
     except FileNotFoundError as error:
         raise MissingInput("no such file", where=str(path), do="Check the path") from error
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
@@ -64,7 +69,6 @@ def read_frames(path: Path) -> Iterator[Frame]:
         raise SourceError(
             f"cannot be read: {error.strerror or error}", where=str(path), do="Check the file and its permissions"
         ) from error
-    yield Frame(str(path), data)
 
 
 def _missing(pattern: str, root: Path) -> MissingInput:
@@ -96,16 +100,17 @@ def _matches(pattern: str, root: Path) -> set[Path]:
     return matches
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb") as raw:
         magic = raw.read(4)
         raw.seek(0)
         if magic.startswith(_GZIP):
             with gzip.GzipFile(fileobj=raw) as stream:
-                return _bounded(iter(lambda: stream.read(_CHUNK), b""), path)
-        if magic == _ZSTD:
-            return _bounded(_unzstd(raw), path)
-        return _bounded(iter(lambda: raw.read(_CHUNK), b""), path)
+                yield from _bounded(iter(lambda: stream.read(_CHUNK), b""), path)
+        elif magic == _ZSTD:
+            yield from _bounded(_unzstd(raw), path)
+        else:
+            yield from _bounded(iter(lambda: raw.read(_CHUNK), b""), path)
 
 
 def _unzstd(raw: IO[bytes]) -> Iterator[bytes]:
@@ -121,12 +126,10 @@ def _unzstd(raw: IO[bytes]) -> Iterator[bytes]:
         raise EOFError("the last zstd frame is cut off")
 
 
-def _bounded(pieces: Iterator[bytes], path: Path) -> bytes:
-    kept: list[bytes] = []
+def _bounded(pieces: Iterator[bytes], path: Path) -> Iterator[bytes]:
     size = 0
     for piece in pieces:
         size += len(piece)
         if size > MAX_BYTES:
             raise SourceError(f"larger than {MAX_BYTES:,} bytes", where=str(path), do="Split it into smaller files")
-        kept.append(piece)
-    return b"".join(kept)
+        yield piece
