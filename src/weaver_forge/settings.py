@@ -29,6 +29,7 @@ _SECTIONS: dict[str, frozenset[str] | None] = {
     "ledger": frozenset({"url"}),
     "clock": frozenset({"now"}),
     "partitions": frozenset({"start"}),
+    "semconv": frozenset({"registries"}),
     "webhooks": None,
     "receiver": frozenset(
         {
@@ -60,6 +61,7 @@ class Settings:
         ledger_url: SQLAlchemy URL of the ledger.
         fixed_now: A simulated clock (the demo's); None for the real one.
         partitions_start: First daily partition, ``YYYY-MM-DD``.
+        registries: Convention registries of one's own, put over OpenTelemetry's.
         webhooks: Sender -> where its secret is; read by the receiver alone.
         receiver: Where it listens, who may send, how much; ``receivers.configuration`` says what is meant.
     """
@@ -72,6 +74,7 @@ class Settings:
     ledger_url: str = ""
     fixed_now: datetime | None = None
     partitions_start: str = "2015-01-01"
+    registries: tuple[Path, ...] = ()
     webhooks: Mapping[str, Any] = field(default_factory=dict)
     receiver: Mapping[str, Any] = field(default_factory=dict)
 
@@ -171,6 +174,7 @@ def load(root: Path) -> Settings:
         ledger_url=ledger,
         fixed_now=_instant(now, path) if now else None,
         partitions_start=document.get("partitions", {}).get("start", "2015-01-01"),
+        registries=tuple(root.resolve() / name for name in _texts(document, "semconv", "registries", path)),
         webhooks=document.get("webhooks", {}),
         receiver=document.get("receiver", {}),
     )
@@ -199,6 +203,16 @@ def variable(name: str) -> str | None:
 def environment_with(**changes: str) -> dict[str, str]:
     """The environment for a child process, with changes."""
     return {**os.environ, **changes}  # noqa: TID251
+
+
+def _texts(document: Mapping[str, Any], section: str, key: str, path: Path) -> list[str]:
+    """A list of texts; absent is empty."""
+    value = document.get(section, {}).get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ConfigurationError(
+            f"{key} in [{section}] is not a list of texts", where=_line(path, key), do=f'Write {key} = ["..."]'
+        )
+    return value
 
 
 def _refuse_unknown(document: Mapping[str, Any], path: Path) -> None:

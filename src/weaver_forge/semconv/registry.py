@@ -4,6 +4,7 @@ Put here the value and the questions asked of it. Making one from YAML is in ``r
 that the product carries is made by ``compile`` and read by :func:`shipped`.
 """
 
+import hashlib
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -142,6 +143,11 @@ class Registry(msgspec.Struct, frozen=True, dict=True):
             return found
         owner = next((name for name in self.templates if key.startswith(name + ".")), None)
         return self.attributes[owner] if owner else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of everything it says: findings are of the registry that they were made by."""
+        return hashlib.blake2b(msgspec.json.encode(self, order="sorted"), digest_size=16).hexdigest()
 
     def over(self, base: "Registry") -> "Registry":
         """This registry on top of another one: where both define a name, this one's definition holds."""
