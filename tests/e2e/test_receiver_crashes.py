@@ -133,6 +133,22 @@ def test_what_grpc_senders_are_told(tmp_path: Path, code: str) -> None:
     assert (b"RetryInfo" in details) == (code == "UNAVAILABLE")
 
 
+@pytest.mark.parametrize("signal", ["metrics", "logs"])
+def test_grpc_takes_the_other_signals_too(tmp_path: Path, signal: str) -> None:
+    """Each under its own service; an empty answer is full success."""
+    bodies = {
+        "metrics": b"\x0a\x0c\x12\x0a\x12\x08\x0a\x01a\x2a\x03\x0a\x01\x18",
+        "logs": b"\x0a\x09\x12\x07\x12\x05\x2a\x03\x0a\x01a",
+    }
+    name = signal.title()
+    method = f"/opentelemetry.proto.collector.{signal}.v1.{name}Service/Export"
+    with Receiver(tmp_path / "forge") as receiver, grpc.insecure_channel(receiver.grpc) as channel:
+        answer = channel.unary_unary(method)(bodies[signal], timeout=30)
+
+        assert answer == b""
+        assert receiver.messages(signal) == [bodies[signal]]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
