@@ -177,7 +177,7 @@ def test_a_body_above_the_cap_is_refused_declared_or_not(opened: Any) -> None:
         for start in range(0, len(large), 1 << 20):
             yield large[start : start + (1 << 20)]
 
-    declared, streamed = posted(opened("github"), ("github", large, headers), ("github", pieces(), headers))  # type: ignore[arg-type] - httpx takes a stream here, and then declares no length
+    declared, streamed = posted(opened("github"), ("github", large, headers), ("github", pieces(), headers))  # type: ignore[arg-type]  # httpx takes a stream here, and then declares no length
 
     assert [declared.status_code, streamed.status_code] == [413, 413]
 

@@ -1,6 +1,7 @@
-"""Deployment records -> ``raw_deployments__events``: JSON lines in a shape of our own, for any deploy tool to write.
+"""Deployments -> ``raw_deployments__events``: reports of many tools, and JSON lines in a shape of our own.
 
-One object a line::
+Known are GitHub, GitLab, CDEvents, Flux and Argo CD (a module each), as webhooks and as saved payloads. For any other
+deploy tool one object a line::
 
     {"deployment_id": "d-17", "service_key": "shop/cart/production", "version": "1.4.2",
      "repo_id": "github.com/acme/shop", "revision": "1f29c4...", "status": "succeeded",
@@ -14,17 +15,28 @@ ISO 8601; without a zone they are UTC. A record reported again replaces the earl
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
 from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.tables.operations import RAW_DEPLOYMENTS_EVENTS
-from weaver_forge.decode.records import Service, decode_records, key_of, utc
+from weaver_forge.decode import argocd, cdevents, flux, github_deployments, gitlab_deployments
+from weaver_forge.decode.operation_reports import decode_reports
+from weaver_forge.decode.records import Service, key_of, noted, read_record, utc
+
+_READERS = (
+    github_deployments.deployments,
+    gitlab_deployments.deployments,
+    cdevents.deployments,
+    flux.deployments,
+    argocd.deployments,
+)
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """What a line must look like."""
+    """What a line of our own must look like."""
 
     deployment_id: str
     version: str
@@ -40,8 +52,11 @@ class Deployment(msgspec.Struct, frozen=True):
 
 
 def decode(frames: Iterable[Frame]) -> Batch:
-    """Read deployment records; a bad line is rejected alone."""
-    return decode_records(frames, RAW_DEPLOYMENTS_EVENTS, Deployment, _row)
+    """Read reports on deployments; a bad one is rejected alone."""
+    unknown = set[str]()
+    own = partial(read_record, shape=Deployment, row=_row, unknown=unknown)
+    wanted = "GitHub, GitLab, CDEvents service.*, Flux, Argo CD, or an object with deployment_id"
+    return noted(decode_reports(frames, RAW_DEPLOYMENTS_EVENTS, (*_READERS, own), wanted=wanted), unknown)
 
 
 def _row(record: Deployment) -> dict[str, Any]:
@@ -50,6 +65,9 @@ def _row(record: Deployment) -> dict[str, Any]:
         raise ValueError("status is rolled_back but rolled_back_at is not given: when it became known is needed")
     return {
         "deployment_id": record.deployment_id,
+        "state": "record",
+        "action": "deploy",
+        "source": "records",
         "service_key": key,
         "environment": record.environment or key.rpartition("/")[2] or "production",
         "version": record.version,

@@ -1,6 +1,7 @@
-"""Incident records -> ``raw_incidents__events``: JSON lines in a shape of our own, for any incident tool to write.
+"""Incidents -> ``raw_incidents__events``: reports of many tools, and JSON lines in a shape of our own.
 
-One object a line::
+Known are Alertmanager, PagerDuty and CDEvents (a module each), as webhooks and as saved payloads. For any other
+incident tool one object a line::
 
     {"incident_id": "i-4", "service_key": "shop/cart/production", "severity": "major", "title": "Carts time out",
      "started_at": "2026-03-01T12:10:00Z", "declared_at": "2026-03-01T12:16:00Z", "resolved_at": null,
@@ -14,17 +15,22 @@ replaces the earlier report.
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
 from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.tables.operations import RAW_INCIDENTS_EVENTS
-from weaver_forge.decode.records import Service, decode_records, key_of, utc
+from weaver_forge.decode import alertmanager, cdevents, pagerduty
+from weaver_forge.decode.operation_reports import decode_reports
+from weaver_forge.decode.records import Service, key_of, noted, read_record, utc
+
+_READERS = (alertmanager.incidents, pagerduty.incidents, cdevents.incidents)
 
 
 class Incident(msgspec.Struct, frozen=True):
-    """What a line must look like."""
+    """What a line of our own must look like."""
 
     incident_id: str
     started_at: datetime
@@ -41,8 +47,11 @@ class Incident(msgspec.Struct, frozen=True):
 
 
 def decode(frames: Iterable[Frame]) -> Batch:
-    """Read incident records; a bad line is rejected alone."""
-    return decode_records(frames, RAW_INCIDENTS_EVENTS, Incident, _row)
+    """Read reports on incidents; a bad one is rejected alone."""
+    unknown = set[str]()
+    own = partial(read_record, shape=Incident, row=_row, unknown=unknown)
+    wanted = "Alertmanager, PagerDuty v3, CDEvents incident.*, or an object with incident_id"
+    return noted(decode_reports(frames, RAW_INCIDENTS_EVENTS, (*_READERS, own), wanted=wanted), unknown)
 
 
 def _row(record: Incident) -> dict[str, Any]:
@@ -52,6 +61,8 @@ def _row(record: Incident) -> dict[str, Any]:
         raise ValueError("resolved_at is before started_at")
     return {
         "incident_id": record.incident_id,
+        "state": "record",
+        "source": "records",
         "service_key": key_of(record.service_key, record.service),
         "severity": record.severity or "unknown",
         "title": record.title or "",

@@ -1,20 +1,19 @@
-"""JSON lines of our own shapes: one object a line, keys are the table's columns. What decoders of them share.
+"""Records of our own shapes: JSON objects whose keys are the table's columns. What decoders of them share.
 
 The shapes themselves are documented in ``deployments`` and ``incidents``.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 
-from weaver_forge.contracts.batch import Batch, Frame, Rejected
-from weaver_forge.contracts.dtypes import from_rows
+from weaver_forge.contracts.batch import Batch
 from weaver_forge.contracts.identity import service_key
-from weaver_forge.contracts.table import Table
-from weaver_forge.decode.json_values import Unreadable, lines
+from weaver_forge.decode.envelope import Envelope
+from weaver_forge.decode.operation_reports import Found, Unfit, checked
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -33,36 +32,34 @@ class Service(msgspec.Struct, frozen=True):
 Record = TypeVar("Record", bound=msgspec.Struct)
 
 
-def decode_records(
-    frames: Iterable[Frame], table: Table, shape: type[Record], row: Callable[[Record], Mapping[str, Any]]
-) -> Batch:
-    """Read JSON lines into a table; of several reports on one record the last in the input holds.
+def read_record(
+    item: Envelope, *, shape: type[Record], row: Callable[[Record], Mapping[str, Any]], unknown: set[str]
+) -> Found:
+    """Read one record; the reader to ask last, as it never says that a document is not its own.
 
     Args:
-        frames: Whole files.
-        table: Where the rows go.
-        shape: What a line must look like; keys it does not know are kept out and noted once.
+        item: The document.
+        shape: What it must look like.
         row: Makes a row of a checked record, or raises ValueError with the reason.
+        unknown: Gets the keys that the shape does not know.
+
+    Raises:
+        Unfit: If the document is no record.
     """
-    rows: list[Mapping[str, Any]] = []
-    rejected: list[Rejected] = []
-    unknown: set[str] = set()
-    fields = {field.encode_name for field in msgspec.structs.fields(shape)}
-    for frame in frames:
-        for place, value in lines(frame):
-            if isinstance(value, Unreadable):
-                rejected.append(Rejected(frame.name, place, value.reason, value.raw[:4000]))
-                continue
-            try:
-                record = msgspec.convert(value, shape)
-                rows.append(row(record))
-            except (msgspec.ValidationError, ValueError) as error:
-                rejected.append(Rejected(frame.name, place, str(error), json.dumps(value)[:4000]))
-                continue
-            unknown |= value.keys() - fields
-    notes = (f"unknown keys are left out: {', '.join(sorted(unknown))}",) if unknown else ()
-    frame_ = from_rows(table, rows).unique(table.key, keep="last", maintain_order=True)
-    return Batch({table.name: frame_}, tuple(rejected), notes)
+    record = checked(item.body, shape)
+    try:
+        made = row(record)
+    except (ValueError, OverflowError) as error:
+        raise Unfit(str(error)) from error
+    unknown |= item.body.keys() - {field.encode_name for field in msgspec.structs.fields(shape)}
+    return [made]
+
+
+def noted(batch: Batch, unknown: set[str]) -> Batch:
+    """The batch, with one note on all unknown keys."""
+    if not unknown:
+        return batch
+    return replace(batch, notes=(*batch.notes, f"unknown keys are left out: {', '.join(sorted(unknown))}"))
 
 
 def utc(instant: datetime | None) -> datetime | None:

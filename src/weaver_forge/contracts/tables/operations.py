@@ -160,39 +160,55 @@ CORE_SERVICE_POINTS = Table(
     day_column="at",
 )
 
+OUR_ALERTS = "weaver-forge"
+"""The source of incidents that our own rules raised: forecasts, and no evidence."""
+
+_REPORT = (
+    Column("source", "VARCHAR", "Tool that reported it: github, cdevents, ...; records for lines of our own shape."),
+    Column("reported_at", "TIMESTAMP", "When it was so by the source, UTC; null when not said.", nullable=True),
+    Column("report_order", "BIGINT", "Of two reports on one state the higher holds; null is lowest.", nullable=True),
+    Column("received_at", "TIMESTAMP", "When a receiver got it, UTC; null for files.", nullable=True),
+)
+"""What every report of an operational tool carries."""
+
 RAW_DEPLOYMENTS_EVENTS = Table(
     layer="raw",
     source="deployments",
     entity="events",
-    grain="deployment record as last reported",
+    grain="state of a deployment as last reported",
     columns=(
-        Column("deployment_id", "VARCHAR", "Id given by the source."),
-        Column("service_key", "VARCHAR", "namespace/name/environment."),
+        Column("deployment_id", "VARCHAR", "Tool and its id."),
+        Column("state", "VARCHAR", "created, running or ended; record where the report is complete in itself."),
+        Column("action", "VARCHAR", "deploy, rollback (to this version), remove or publish."),
+        Column("service_key", "VARCHAR", "namespace/name/environment; empty parts where not said."),
         Column("environment", "VARCHAR", "Environment name, production where not said."),
-        Column("version", "VARCHAR", "Deployed version, as service.version of the spans says it."),
+        Column("version", "VARCHAR", "Deployed version, as service.version of the spans says it; empty if not said."),
         Column("repo_id", "VARCHAR", "Repository; null when not said.", nullable=True),
         Column("revision", "VARCHAR", "Deployed commit; null when not said.", nullable=True),
-        Column("status", "VARCHAR", "succeeded, failed or rolled_back."),
-        Column("started_at", "TIMESTAMP", "UTC."),
+        Column("status", "VARCHAR", "running, succeeded, failed or rolled_back."),
+        Column("started_at", "TIMESTAMP", "UTC; null when this report does not say.", nullable=True),
         Column("finished_at", "TIMESTAMP", "UTC; null while it runs.", nullable=True),
         Column("rolled_back_at", "TIMESTAMP", "UTC; null unless rolled back.", nullable=True),
+        *_REPORT,
     ),
-    key=("deployment_id",),
-    replace_by=("deployment_id",),
+    key=("deployment_id", "state"),
+    replace_by=("deployment_id", "state"),
+    newest_by="report_order",
 )
 
 RAW_INCIDENTS_EVENTS = Table(
     layer="raw",
     source="incidents",
     entity="events",
-    grain="incident record as last reported",
+    grain="state of an incident as last reported",
     columns=(
-        Column("incident_id", "VARCHAR", "Id given by the source."),
-        Column("service_key", "VARCHAR", "Service that was hurt."),
+        Column("incident_id", "VARCHAR", "Tool and its id."),
+        Column("state", "VARCHAR", "detected, open or resolved; record where the report is complete in itself."),
+        Column("service_key", "VARCHAR", "Service that was hurt; empty parts where not said."),
         Column("severity", "VARCHAR", "critical, major, minor; unknown when not said."),
         Column("title", "VARCHAR", "One line."),
-        Column("started_at", "TIMESTAMP", "When it began, UTC."),
-        Column("declared_at", "TIMESTAMP", "When somebody declared it, UTC: from then on it is known."),
+        Column("started_at", "TIMESTAMP", "When it began, UTC; null when this report does not say.", nullable=True),
+        Column("declared_at", "TIMESTAMP", "When it was declared and so known, UTC; null as above.", nullable=True),
         Column("resolved_at", "TIMESTAMP", "UTC; null while open.", nullable=True),
         Column(
             "cause_service_key",
@@ -207,9 +223,11 @@ RAW_INCIDENTS_EVENTS = Table(
             "Causing change as found by the review; null when unknown.",
             nullable=True,
         ),
+        *_REPORT,
     ),
-    key=("incident_id",),
-    replace_by=("incident_id",),
+    key=("incident_id", "state"),
+    replace_by=("incident_id", "state"),
+    newest_by="report_order",
 )
 
 CORE_DEPLOYMENTS_DEPLOYMENTS = Table(
@@ -224,7 +242,7 @@ CORE_DEPLOYMENTS_DEPLOYMENTS = Table(
         Column("deployment_id", "VARCHAR", "Id given by the source."),
         Column("repo_id", "VARCHAR", "Repository; null when not said.", nullable=True),
         Column("revision", "VARCHAR", "Deployed commit; null when not said.", nullable=True),
-        Column("status", "VARCHAR", "succeeded, failed or rolled_back, as known at the latest report."),
+        Column("status", "VARCHAR", "running, succeeded, failed or rolled_back, as known at the latest report."),
         Column("started_at", "TIMESTAMP", "UTC."),
         Column(
             "rolled_back_at",
