@@ -40,8 +40,9 @@ def walk(request: Any) -> Iterator[tuple[Metric, Sequence[Any]]]:
 def common(points: Sequence[Any], reasons: dict[int, str]) -> Common:
     """The fields that points of every type have."""
     exemplars: list[str | None] = [None] * len(points)
-    for row, point in enumerate(points):
-        if "exemplars" in point.DESCRIPTOR.fields_by_name and point.exemplars:
+    may_have_some = "exemplars" in points[0].DESCRIPTOR.fields_by_name if points else False
+    for row, point in enumerate(points) if may_have_some else ():
+        if point.exemplars:
             try:
                 exemplars[row] = exemplars_text(point.exemplars)
             except DecodeError as error:
