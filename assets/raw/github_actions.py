@@ -1,4 +1,4 @@
-"""Raw workflow runs and jobs, from saved answers of the GitHub REST API."""
+"""Raw workflow runs and jobs of GitHub Actions, from its webhooks and from answers of its REST API."""
 
 from collections.abc import Iterator
 

@@ -142,3 +142,75 @@ def test_real_exports_of_six_years_are_read_whole(name: str, tmp_path: Path) -> 
     assert runs(batch).height == sum(path.name == "run.json" for path in paths)
     assert jobs(batch).height > 100
     assert all(repo.startswith("github.com/apache/") for repo in runs(batch)["repo_id"].unique())
+
+
+def webhook(kind: str, /, **inner: object) -> dict[str, object]:
+    return {
+        "action": "any", kind: inner, "sender": {"login": "octocat"},
+        "repository": {"full_name": "acme/shop", "html_url": "https://github.com/acme/shop"},
+    }  # fmt: skip
+
+
+def test_webhooks_out_of_order_leave_the_newest_state() -> None:
+    run = {key: value for key, value in RUN.items() if key != "repository"}
+    states = [
+        {**run, "status": "completed", "updated_at": "2026-03-01T12:10:00Z"},
+        {**run, "status": "in_progress", "conclusion": None, "updated_at": "2026-03-01T12:10:00Z"},
+        {**run, "status": "queued", "conclusion": None, "updated_at": "2026-03-01T12:00:00Z"},
+    ]
+
+    batch = read("\n".join(json.dumps(webhook("workflow_run", **state)) for state in states))
+
+    assert runs(batch).select("repo_id", "status", "conclusion").rows() == [
+        ("github.com/acme/shop", "completed", "success")
+    ]
+
+
+def test_a_job_in_the_queue_has_not_started() -> None:
+    job = {
+        "id": 5, "run_id": 1, "run_attempt": 1, "name": "test", "head_sha": "a" * 40, "status": "queued",
+        "created_at": "2026-03-01T12:00:00Z", "started_at": "2026-03-01T12:00:00Z",
+    }  # fmt: skip
+
+    batch = read(json.dumps(webhook("workflow_job", **job)))
+
+    assert jobs(batch).select("repo_id", "started_at", "progress").rows() == [("github.com/acme/shop", None, 1)]
+
+
+def test_an_envelope_and_the_bare_payload_are_read_the_same() -> None:
+    body = webhook("workflow_run", **{key: value for key, value in RUN.items() if key != "repository"})
+    envelope = {
+        "sender": "github", "event": "workflow_run", "delivery": "d", "received_at": "2026-03-01T12:00:00Z",
+        "body": body,
+    }  # fmt: skip
+
+    assert runs(read(json.dumps(envelope))).equals(runs(read(json.dumps(body))))
+
+
+def test_webhooks_of_other_kinds_are_counted_and_nothing_is_refused() -> None:
+    pushes = [webhook("push", a=1), {**webhook("check_run", id=1)}, {**webhook("other"), "pusher": {}}]
+
+    batch = read("\n".join(json.dumps(push) for push in pushes))
+
+    assert batch.rejected == ()
+    assert batch.notes == (
+        "1 GitHub webhooks of a kind that is not used: check_run",
+        "1 GitHub webhooks of a kind that is not used: other",
+        "1 GitHub webhooks of a kind that is not used: push",
+    )
+
+
+@pytest.mark.outside
+def test_every_saved_webhook_of_github_is_read_or_counted() -> None:
+    root = outside_data()
+    if root is None:
+        pytest.skip("needs fixtures/github-webhooks of WEAVER_FORGE_TEST_DATA")
+    files = sorted((root / "fixtures" / "github-webhooks").glob("*.json"))
+
+    batches = {path.name: decode([Frame(path.name, path.read_bytes())]) for path in files}
+
+    used = {name for name, batch in batches.items() if runs(batch).height + jobs(batch).height}
+    assert used == {name for name in batches if name.startswith(("workflow_run", "workflow_job"))}
+    assert len(used) == 11
+    assert [batch.rejected for batch in batches.values() if batch.rejected] == []
+    assert {name for name, batch in batches.items() if not batch.notes} == used

@@ -27,3 +27,16 @@ def local_repo_id(path: str) -> str:
 def service_key(namespace: str | None, name: str | None, environment: str | None) -> str:
     """Join the three parts of a service's identity; an absent part stays empty."""
     return f"{namespace or ''}/{name or 'unknown_service'}/{environment or ''}"
+
+
+def pipeline_trace_id(run_id: str, run_attempt: int) -> str:
+    """The trace in which the OpenTelemetry Collector's GitHub receiver tells a run attempt: 32 hex digits.
+
+    It follows from the run alone, so that spans of tests can be put into the trace while the run goes on.
+    """
+    return hashlib.sha256(f"{run_id}{run_attempt}t".encode()).hexdigest()[:32]
+
+
+def pipeline_root_span_id(run_id: str, run_attempt: int) -> str:
+    """The span of the whole run attempt in that trace: 16 hex digits."""
+    return hashlib.sha256(f"{run_id}{run_attempt}s".encode()).hexdigest()[16:32]

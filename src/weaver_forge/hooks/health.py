@@ -22,6 +22,7 @@ NEWEST = {
     "git": ("core_changes__changes", "committed_at"),
     "tests": ("core_ci__test_results", "known_at"),
     "github_actions": ("core_ci__jobs", "known_at"),
+    "gitlab": ("core_ci__jobs", "known_at"),
     "otlp": ("core_trace__red_minutes", "minute_at"),
     "focus": ("core_cost__charges", "charge_period_end"),
     "deployments": ("core_deployments__deployments", "started_at"),
@@ -30,6 +31,7 @@ NEWEST = {
 """Source -> the table and time that say how new its data is."""
 
 INPUTS, REJECTED, RESULTS = "raw_ingest__inputs", "raw_ingest__rejected", "core_ci__test_results"
+QUALITY, FINDINGS = "core_semantic__quality", "core_semantic__findings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Health:
         sources: A row a source: source, n_inputs, n_rows, newest_at, lag_hours, n_rejected.
         rejected: Top reasons for refused pieces: source, reason, n.
         link_rate: Share of test results that have a revision; None where there are none.
+        telemetry: The services whose newest telemetry keeps least to the semantic conventions: service_key, score,
+            coverage, day_at, finding_id, attribute, n (the most frequent violation; null where there is none).
         decisions: A row a subject kind: decision, entity, method, version, is_baseline, why, n_predictions, newest_at.
         disabled: Missing source, decision, and what is lost.
         ledger: ok, n_batches, n_rows, broken; or problem.
@@ -50,6 +54,7 @@ class Health:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     n_results: int = 0
     link_rate: float | None = None
+    telemetry: list[dict[str, Any]] = field(default_factory=list)
     decisions: list[dict[str, Any]] = field(default_factory=list)
     disabled: list[dict[str, str]] = field(default_factory=list)
     ledger: Mapping[str, Any] = field(default_factory=dict)
@@ -92,6 +97,7 @@ def examine(
         rejected=_rejected(snapshot, tables),
         n_results=n_results,
         link_rate=link_rate,
+        telemetry=_telemetry(snapshot, tables),
         decisions=[row for spec in snapshot.specs.values() for row in _decision(snapshot, tables, spec, why)],
         disabled=_disabled(snapshot, sources),
         ledger=record,
@@ -140,6 +146,32 @@ def _links(snapshot: "Snapshot", tables: set[str]) -> tuple[int, float | None]:
         return 0, None
     row = snapshot.rows(f"select count(*) as n, count(revision) as linked from {RESULTS}")[0]  # noqa: S608 - constants above
     return row["n"], row["linked"] / row["n"] if row["n"] else None
+
+
+def _telemetry(snapshot: "Snapshot", tables: set[str]) -> list[dict[str, Any]]:
+    """The worst five services of each one's newest day, and what is wrong there most often."""
+    if not {QUALITY, FINDINGS} <= tables:
+        return []
+    return snapshot.rows(f"""
+-- grain: service
+with newest as (
+  select service_key, day_at, coverage, score
+  from {QUALITY}
+  where score is not null
+  qualify row_number() over (partition by service_key order by day_at desc) = 1
+),
+top as (
+  select service_key, day_at, finding_id, attribute, n
+  from {FINDINGS}
+  where level = 'violation'
+  qualify row_number() over (partition by service_key, day_at order by n desc, finding_id, attribute) = 1
+)
+select newest.service_key, newest.score, newest.coverage, newest.day_at, top.finding_id, top.attribute, top.n
+from newest
+left join top using (service_key, day_at)
+order by newest.score, newest.service_key
+limit 5
+""")  # noqa: S608 - constants above
 
 
 def _decision(

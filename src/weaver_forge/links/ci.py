@@ -10,13 +10,17 @@ failed, else failed, passed or skipped. Disagreement between runs of one revisio
 
 import polars as pl
 
-from weaver_forge.contracts.dtypes import shaped
+from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.tables.ci import (
     CORE_CI_JOBS,
+    CORE_CI_PIPELINE_SPANS,
     CORE_CI_RUNS,
     CORE_CI_TEST_RESULTS,
     CORE_CI_TEST_VERDICTS,
+    RAW_GITLAB_JOBS,
+    RAW_GITLAB_PIPELINES,
 )
+from weaver_forge.links.ci_runs import told_jobs, told_runs
 
 UNKNOWN_REPO = "unknown"
 
@@ -29,7 +33,14 @@ _FAILED = ("failed", "error", "xpassed")
 
 
 def core_ci(
-    raw_tests: pl.DataFrame, raw_runs: pl.DataFrame, raw_jobs: pl.DataFrame, raw_commits: pl.DataFrame
+    raw_tests: pl.DataFrame,
+    raw_runs: pl.DataFrame,
+    raw_jobs: pl.DataFrame,
+    raw_commits: pl.DataFrame,
+    *,
+    raw_pipelines: pl.DataFrame | None = None,
+    raw_gitlab_jobs: pl.DataFrame | None = None,
+    pipeline_spans: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Make ``core_ci__runs``, ``__jobs``, ``__test_results`` and ``__test_verdicts``.
 
@@ -38,42 +49,27 @@ def core_ci(
         raw_runs: ``raw_github_actions__runs``.
         raw_jobs: ``raw_github_actions__jobs``.
         raw_commits: ``raw_git__commits``; where it has one repository alone, a report without one is from it.
+        raw_pipelines: ``raw_gitlab__pipelines``; None for no rows, as of the next two.
+        raw_gitlab_jobs: ``raw_gitlab__jobs``.
+        pipeline_spans: ``core_ci__pipeline_spans``.
     """
-    provider = _provider_runs(raw_runs)
-    rows = _linked(raw_tests, raw_runs, raw_commits)
+    spans = empty(CORE_CI_PIPELINE_SPANS) if pipeline_spans is None else pipeline_spans
+    told = told_runs(raw_runs, empty(RAW_GITLAB_PIPELINES) if raw_pipelines is None else raw_pipelines, spans)
+    provider = shaped(CORE_CI_RUNS, told.filter(pl.col("ended_at").is_not_null()))
+    rows = _linked(raw_tests, told, raw_commits)
     runs = pl.concat([provider, _report_runs(rows, provider)])
     results = _results(rows, runs)
     return {
         CORE_CI_RUNS.name: runs.sort("ended_at", *CORE_CI_RUNS.key),
-        CORE_CI_JOBS.name: _jobs(raw_jobs),
+        CORE_CI_JOBS.name: told_jobs(
+            raw_jobs, empty(RAW_GITLAB_JOBS) if raw_gitlab_jobs is None else raw_gitlab_jobs, spans
+        ),
         CORE_CI_TEST_RESULTS.name: shaped(CORE_CI_TEST_RESULTS, results),
         CORE_CI_TEST_VERDICTS.name: _verdicts(results),
     }
 
 
-def _provider_runs(raw_runs: pl.DataFrame) -> pl.DataFrame:
-    """Completed runs alone: the end of one that still runs is not known."""
-    runs = raw_runs.filter(pl.col("status") == "completed").with_columns(
-        started_at=pl.coalesce("started_at", "created_at"),
-        ended_at="updated_at",
-        link_method=pl.lit("provider"),
-        known_at="updated_at",
-    )
-    return shaped(CORE_CI_RUNS, runs)
-
-
-def _jobs(raw_jobs: pl.DataFrame) -> pl.DataFrame:
-    completed = pl.col("completed_at").is_not_null()
-    # GitHub writes a completion before the start for jobs that never started.
-    elapsed = (pl.col("completed_at") - pl.col("started_at")).dt.total_microseconds() / 1000
-    jobs = raw_jobs.with_columns(
-        duration_ms=pl.when(elapsed >= 0).then(elapsed),
-        known_at=pl.when(completed).then("completed_at").otherwise(pl.coalesce("started_at", "created_at")),
-    ).filter(pl.col("known_at").is_not_null())
-    return shaped(CORE_CI_JOBS, jobs).sort("known_at", "repo_id", "job_id")
-
-
-def _linked(raw_tests: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.DataFrame) -> pl.DataFrame:
+def _linked(raw_tests: pl.DataFrame, told: pl.DataFrame, raw_commits: pl.DataFrame) -> pl.DataFrame:
     """Give every row its repository, run, revision and how that was found.
 
     A run id is unique at its provider, so a report that names a run but no repository takes the run's, if only
@@ -81,12 +77,12 @@ def _linked(raw_tests: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.Dat
     """
     repos = raw_commits["repo_id"].unique().to_list()
     fallback = repos[0] if len(repos) == 1 else UNKNOWN_REPO
-    runs = raw_runs.sort("run_attempt").group_by(_RUN).agg(run_revision=pl.col("revision").last())
+    runs = told.sort("run_attempt").group_by(_RUN).agg(run_revision=pl.col("revision").last())
     owners = runs.group_by("run_id").agg(owner=pl.col("repo_id").unique()).filter(pl.col("owner").list.len() == 1)
     # What a caller says of a report stands in its context; a revision beside it was in the report's properties.
     given = pl.col("context").str.json_path_match("$.revision")
     return (
-        _numbered(raw_tests, raw_runs)
+        _numbered(raw_tests, told)
         .join(owners.with_columns(pl.col("owner").list.first()), on="run_id", how="left")
         .with_columns(
             repo_id=pl.coalesce("repo_id", "owner", pl.lit(fallback)),
@@ -108,7 +104,7 @@ def _linked(raw_tests: pl.DataFrame, raw_runs: pl.DataFrame, raw_commits: pl.Dat
     )
 
 
-def _numbered(raw_tests: pl.DataFrame, raw_runs: pl.DataFrame) -> pl.DataFrame:
+def _numbered(raw_tests: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     """Give the reports of which only a run's number is known that run's id, if no other run has the number.
 
     Numbers count within a workflow, so two runs of a repository can have one number, and a report of one repository
@@ -116,10 +112,10 @@ def _numbered(raw_tests: pl.DataFrame, raw_runs: pl.DataFrame) -> pl.DataFrame:
     given, or the only one that has runs here; else the report stays unlinked and is counted: no link is a guess.
     """
     number = pl.col("context").str.json_path_match("$.run_number").cast(pl.Int32, strict=False)
-    runs = raw_runs.filter(pl.col("run_number").is_not_null()).select(*_RUN, "run_number").unique()
+    runs = told.filter(pl.col("run_number").is_not_null()).select(*_RUN, "run_number").unique()
     only = pl.when(pl.len() == 1).then(pl.col("run_id").first())
     numbered = runs.group_by("repo_id", "run_number").agg(numbered=only).rename({"repo_id": "numbered_repo"})
-    repos = raw_runs["repo_id"].unique().to_list()
+    repos = told["repo_id"].unique().to_list()
     repo = pl.coalesce("repo_id", pl.lit(repos[0] if len(repos) == 1 else None, pl.String))
     return (
         raw_tests.with_columns(run_number=number, numbered_repo=repo)

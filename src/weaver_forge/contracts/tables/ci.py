@@ -128,6 +128,114 @@ RAW_GITHUB_ACTIONS_JOBS = Table(
     newest_by="progress",
 )
 
+TOUCHED_AT = Column("touched_at", "TIMESTAMP", "Latest instant that the report names, UTC: orders reports.")
+
+RAW_GITLAB_PIPELINES = Table(
+    layer="raw",
+    source="gitlab",
+    entity="pipelines",
+    grain="pipeline",
+    columns=(
+        REPO_ID,
+        Column("pipeline_id", "VARCHAR", "GitLab's pipeline id."),
+        Column("number", "INTEGER", "iid: number within the project; null in partial exports.", nullable=True),
+        Column("name", "VARCHAR", "Pipeline name; null where workflow:name is not set.", nullable=True),
+        Column("event", "VARCHAR", "source: push, merge_request_event, schedule, ...; empty when not told."),
+        Column("branch", "VARCHAR", "ref: branch, tag or merge request ref; null when not told.", nullable=True),
+        Column("revision", "VARCHAR", "Head commit."),
+        Column("status", "VARCHAR", "created, pending, running, success, failed, canceled, skipped, manual, ..."),
+        Column("created_at", "TIMESTAMP", "UTC."),
+        Column("started_at", "TIMESTAMP", "UTC; null in lists and webhooks, which do not tell it.", nullable=True),
+        Column("finished_at", "TIMESTAMP", "UTC; null until finished.", nullable=True),
+        Column("queued_ms", "DOUBLE", "Milliseconds from creation to start; null when not told.", nullable=True),
+        TOUCHED_AT,
+        PROGRESS,
+    ),
+    key=("repo_id", "pipeline_id"),
+    replace_by=("repo_id", "pipeline_id"),
+    # A finished pipeline goes back to running when a job of it is retried.
+    newest_by=("touched_at", "progress"),
+)
+
+RAW_GITLAB_JOBS = Table(
+    layer="raw",
+    source="gitlab",
+    entity="jobs",
+    grain="execution of a job; a retry is a row of its own",
+    columns=(
+        REPO_ID,
+        Column("job_id", "VARCHAR", "GitLab's job id; a retry has a new one."),
+        Column("pipeline_id", "VARCHAR", "GitLab's pipeline id."),
+        Column("name", "VARCHAR", "Job name."),
+        Column("stage", "VARCHAR", "Stage; empty when not told."),
+        Column("revision", "VARCHAR", "Head commit; null in old exports.", nullable=True),
+        Column("status", "VARCHAR", "created, pending, running, success, failed, canceled, skipped, manual, ..."),
+        Column("failure_reason", "VARCHAR", "script_failure, runner_system_failure, ...; null else.", nullable=True),
+        Column("allow_failure", "BOOLEAN", "Its failure does not fail the pipeline."),
+        Column("created_at", "TIMESTAMP", "UTC."),
+        Column("started_at", "TIMESTAMP", "UTC; null when it never started.", nullable=True),
+        Column("finished_at", "TIMESTAMP", "UTC; null until finished.", nullable=True),
+        Column("queued_ms", "DOUBLE", "Milliseconds it waited for a runner; null when not told.", nullable=True),
+        Column("duration_ms", "DOUBLE", "Milliseconds as reported; null when not told.", nullable=True),
+        TOUCHED_AT,
+        PROGRESS,
+    ),
+    key=("repo_id", "job_id"),
+    replace_by=("repo_id", "job_id"),
+    # A skipped job is revived under its id when one before it is retried, so progress alone does not order.
+    newest_by=("touched_at", "progress"),
+)
+
+CORE_CI_PIPELINE_SPANS = Table(
+    layer="core",
+    source="ci",
+    entity="pipeline_spans",
+    grain="span that tells of a CI pipeline run, a job or a step",
+    columns=(
+        Column("trace_id", "VARCHAR", "32 lower-case hex digits."),
+        Column("span_id", "VARCHAR", "16 lower-case hex digits."),
+        Column("parent_span_id", "VARCHAR", "Null for a root.", nullable=True),
+        Column("name", "VARCHAR", "Span name."),
+        Column("start_unix_ns", "BIGINT", "Start, nanoseconds since 1970, UTC."),
+        Column("end_unix_ns", "BIGINT", "End, nanoseconds since 1970, UTC."),
+        Column("status_code", "INTEGER", "0 unset, 1 ok, 2 error."),
+        Column("status_message", "VARCHAR", "GitHub's own conclusion, from the Collector; empty when there is none."),
+        *(
+            Column(name, "VARCHAR", f"{said}; null when absent.", nullable=True)
+            for name, said in (
+                ("run_id", "cicd.pipeline.run.id"),
+                ("run_url", "cicd.pipeline.run.url.full"),
+                ("run_result", "cicd.pipeline.result (old: cicd.pipeline.run.status)"),
+                ("run_attempt", "github.workflow.run.attempt"),
+                ("previous_url", "cicd.pipeline.run.previous_attempt.url.full"),
+                ("pipeline", "cicd.pipeline.name"),
+                ("task", "cicd.pipeline.task.name"),
+                ("task_run_id", "cicd.pipeline.task.run.id"),
+                ("task_url", "cicd.pipeline.task.run.url.full"),
+                ("task_result", "cicd.pipeline.task.run.result (old: cicd.pipeline.run.task.status)"),
+                ("queue", "cicd.pipeline.run.queue.duration"),
+                ("branch", "vcs.ref.head.name (old: vcs.ref.head)"),
+                ("revision", "vcs.ref.head.revision"),
+                ("repository_url", "vcs.repository.url.full"),
+            )
+        ),
+    ),
+    key=("trace_id", "span_id"),
+    replace_by=("trace_id", "span_id"),
+)
+
+CORE_CI_SPAN_FILES = Table(
+    layer="core",
+    source="ci",
+    entity="span_files",
+    grain="file of the span lake that was searched for spans of CI pipelines",
+    columns=(
+        Column("file", "VARCHAR", "Name of the file; files never change."),
+        Column("has_pipelines", "BOOLEAN", "Whether an attribute in it is of a pipeline."),
+    ),
+    key=("file",),
+)
+
 CORE_CI_RUNS = Table(
     layer="core",
     source="ci",
@@ -135,15 +243,21 @@ CORE_CI_RUNS = Table(
     grain="attempt of a CI run",
     columns=(
         REPO_ID,
-        Column("run_id", "VARCHAR", "Provider's run id, or report-<hash> for reports without a run."),
-        Column("run_attempt", "INTEGER", "1 for the first attempt."),
+        Column("run_id", "VARCHAR", "Provider's run or pipeline id, or report-<hash> for reports without a run."),
+        Column("run_attempt", "INTEGER", "1 for the first attempt; a GitLab pipeline has one, its jobs are retried."),
         Column("revision", "VARCHAR", "Commit the run tested; null when unknown.", nullable=True),
         Column("branch", "VARCHAR", "Branch; null when unknown.", nullable=True),
         Column("workflow", "VARCHAR", "Workflow or pipeline name; empty when unknown."),
         Column("conclusion", "VARCHAR", "success, failure, cancelled, ...; null when unknown.", nullable=True),
         Column("started_at", "TIMESTAMP", "UTC."),
         Column("ended_at", "TIMESTAMP", "UTC."),
-        Column("link_method", "VARCHAR", "How the revision was found: provider, given, properties, run, none."),
+        Column("link_method", "VARCHAR", "How the revision was found: provider, spans, given, properties, run, none."),
+        Column(
+            "trace_id",
+            "VARCHAR",
+            "Trace in which the OpenTelemetry Collector tells a run of GitHub; null elsewhere.",
+            nullable=True,
+        ),
         KNOWN_AT,
     ),
     key=("repo_id", "run_id", "run_attempt"),
@@ -157,11 +271,16 @@ CORE_CI_JOBS = Table(
     columns=(
         REPO_ID,
         Column("job_id", "VARCHAR", "Provider's job id."),
-        Column("run_id", "VARCHAR", "Provider's run id."),
-        Column("run_attempt", "INTEGER", "1 for the first attempt."),
+        Column("run_id", "VARCHAR", "Provider's run or pipeline id."),
+        Column(
+            "run_attempt",
+            "INTEGER",
+            "Attempt of the run, from 1; on GitLab, where single jobs are retried, of the job.",
+        ),
         Column("name", "VARCHAR", "Job name."),
-        Column("conclusion", "VARCHAR", "success, failure, ...; null until completed.", nullable=True),
+        Column("conclusion", "VARCHAR", "success, failure, cancelled, ...; null until completed.", nullable=True),
         Column("started_at", "TIMESTAMP", "UTC; null when it never started.", nullable=True),
+        Column("queued_ms", "DOUBLE", "Milliseconds from creation to start; null when not known.", nullable=True),
         Column("duration_ms", "DOUBLE", "Wall clock; null until completed.", nullable=True),
         KNOWN_AT,
     ),
