@@ -23,6 +23,7 @@ from weaver_forge.contracts.tables.traces import (
     CORE_TRACE_FILE_MINUTES,
     CORE_TRACE_MINUTES,
     CORE_TRACE_OPERATION_MINUTES,
+    CORE_TRACE_VERSION_DAYS,
 )
 from weaver_forge.settings import Settings
 from weaver_forge.warehouse import Warehouse, marts, touched
@@ -31,6 +32,7 @@ MARTS = (
     CORE_TRACE_RED_MINUTES,
     CORE_TRACE_OPERATION_MINUTES,
     CORE_TRACE_EDGES,
+    CORE_TRACE_VERSION_DAYS,
     CORE_TRACE_MINUTES,
     CORE_TRACE_DAYS,
     CORE_SERVICE_POINTS,
@@ -88,6 +90,8 @@ def compute(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, M
     replace(CORE_TRACE_RED_MINUTES, red, marts.red_minutes)
     replace(CORE_TRACE_OPERATION_MINUTES, red, marts.operation_minutes)
     replace(CORE_TRACE_EDGES, hours, marts.edges)
+    days = touched.ranges(minutes["minute_at"].dt.truncate("1d"), touched.DAY)
+    replace(CORE_TRACE_VERSION_DAYS, days, marts.version_days)
     with warehouse.writing() as con:
         touched.minutes_are_done(con, minutes)
         touched.digest_days(con, _days(red))

@@ -134,6 +134,31 @@ order by caller_key, callee_key, hour_at
     return con.sql(query).pl()
 
 
+def version_days(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
+    """``core_trace__version_days`` of whole days: when which version of a service was seen."""
+    query = f"""
+-- grain: version of a service and day
+with seen as (
+  select
+    service_key,
+    service_version as version,
+    time_bucket(interval 1 day, started_at) as day_at,
+    min(started_at) as first_at,
+    max(started_at) as last_at,
+    count(*) as n_spans
+  from {_SPANS}
+  where service_version is not null
+    and start_unix_ns >= {unix_ns(start)}
+    and start_unix_ns < {unix_ns(end)}
+  group by all
+)
+select *, first_at + {_interval(LAG)} as known_at
+from seen
+order by service_key, version, day_at
+"""  # noqa: S608
+    return con.sql(query).pl()
+
+
 def service_points(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
     """``core_service__points`` of a day range, from the RED minutes of it and of the seven days before.
 

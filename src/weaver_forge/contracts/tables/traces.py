@@ -69,3 +69,21 @@ CORE_TRACE_DAYS = Table(
     key=("day_at",),
     day_column="day_at",
 )
+
+CORE_TRACE_VERSION_DAYS = Table(
+    layer="core",
+    source="trace",
+    entity="version_days",
+    grain="version of a service and day on which spans carried it",
+    columns=(
+        SERVICE_KEY,
+        Column("version", "VARCHAR", "Resource service.version."),
+        Column("day_at", "TIMESTAMP", "Start of the day, UTC."),
+        Column("first_at", "TIMESTAMP", "Start of the day's first span of it, UTC."),
+        Column("last_at", "TIMESTAMP", "Start of the day's last span of it, UTC."),
+        Column("n_spans", "BIGINT", "Spans of the day."),
+        KNOWN_AT,
+    ),
+    key=("service_key", "version", "day_at"),
+    day_column="day_at",
+)
