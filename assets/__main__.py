@@ -24,6 +24,8 @@ VERBS = {
     "backtest": "assets.verbs.backtest",
     "benchmark": "assets.verbs.benchmark",
     "models": "assets.verbs.models",
+    "rejected": "assets.verbs.rejected",
+    "compact": "assets.verbs.compact",
     "demo": "assets.verbs.demo",
 }
 """Verb -> module; the module has a function of the verb's name: ``(settings, arguments, emit) -> exit code``."""

@@ -15,6 +15,7 @@ from assets.raw import SOURCES
 from assets.raw.intake import raw_assets
 from assets.registry import load_specs
 from assets.resources import Deployment, Emit, emit_nothing
+from assets.spool import spool_asset
 from weaver_forge import settings as settings_module
 from weaver_forge.contracts.tables import ALL
 from weaver_forge.settings import Settings
@@ -48,6 +49,7 @@ def build_defs(deployment: Deployment) -> dg.Definitions:
             *semantics.assets,
             *trace_assets(deployment.settings),
             *(asset for spec in specs for asset in decision_assets(spec)),
+            spool_asset,
             snapshot_asset(specs),
         ],
         jobs=list(all_jobs.values()),

@@ -10,6 +10,8 @@ from assets.decisions import model_key, score_key
 from assets.partitions import contiguous, range_tags
 from assets.publishing import SNAPSHOT
 from assets.raw import SOURCES
+from assets.spool import SPOOL
+from assets.upkeep import compact_job
 from weaver_forge.contracts.decision import DecisionSpec, candidate_table, feature_table, prediction_table
 from weaver_forge.contracts.tables import ALL
 from weaver_forge.settings import Settings
@@ -24,10 +26,10 @@ _UNDER_WAY = [
 
 
 def ingest_selection() -> dg.AssetSelection:
-    """Raw tables and everything in core that is not computed a day at a time."""
+    """Raw tables, hooks' spooled decisions, and everything in core that is not computed a day at a time."""
     marts = {table.name for table in MARTS}
     names = [t.name for t in ALL if t.layer in {"raw", "core"} and t.source != "ingest" and t.name not in marts]
-    return dg.AssetSelection.assets(*names)
+    return dg.AssetSelection.assets(*names, SPOOL)
 
 
 def marts_selection() -> dg.AssetSelection:
@@ -63,6 +65,7 @@ def jobs(specs: Sequence[DecisionSpec]) -> dict[str, Any]:
         "retrain": dg.define_asset_job(
             "retrain", train | publish, description="Train, judge, predict, publish, score."
         ),
+        "compact": compact_job,
         "publish": dg.define_asset_job("publish", publish, description="Predict with what is trained, publish, score."),
         "loop": dg.define_asset_job(
             "loop",
@@ -73,8 +76,15 @@ def jobs(specs: Sequence[DecisionSpec]) -> dict[str, Any]:
 
 
 def schedules(all_jobs: dict[str, Any]) -> list[dg.ScheduleDefinition]:
-    """Retrain every night, publish every hour; on when the daemon runs."""
+    """Compact and retrain every night, publish every hour; on when the daemon runs."""
     return [
+        dg.ScheduleDefinition(
+            name="compact_nightly",
+            job=all_jobs["compact"],
+            cron_schedule="40 2 * * *",
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
         dg.ScheduleDefinition(
             name="retrain_nightly",
             job=all_jobs["retrain"],
@@ -134,11 +144,9 @@ def sensors(settings: Settings, warehouse: Warehouse, all_jobs: dict[str, Any]) 
 
 def inbox_stamp(settings: Settings) -> str:
     """What lies in the inbox, as one string that changes when a file comes, grows or goes; empty when nothing does."""
+    folders = [settings.spool, *(settings.inbox / source.name for source in SOURCES)]
     files = sorted(
-        path
-        for source in SOURCES
-        for path in (settings.inbox / source.name).rglob("*")
-        if path.is_file() and not path.name.startswith(".")
+        path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
     )
     newest = max((path.stat().st_mtime_ns for path in files), default=0)
     return f"{len(files)} files, {sum(path.stat().st_size for path in files)} bytes, newest {newest}" if files else ""

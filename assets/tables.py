@@ -12,10 +12,13 @@ import dagster as dg
 from assets.partitions import days_of
 from assets.resources import POOL, Deployment
 from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.tables.logs import RAW_OTLP_LOG_RECORDS
+from weaver_forge.contracts.tables.metrics import RAW_OTLP_METRIC_POINTS
 from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
 from weaver_forge.warehouse import check
 
 CONTRACT = "contract"
+LAKE_TABLES = frozenset(table.name for table in (RAW_OTLP_SPANS, RAW_OTLP_METRIC_POINTS, RAW_OTLP_LOG_RECORDS))
 
 Metadata = Mapping[str, Any]
 Write = Callable[[dg.AssetExecutionContext, Deployment], Mapping[str, Metadata]]
@@ -29,7 +32,7 @@ def asset_spec(table: Table, deps: Iterable[str] = ()) -> dg.AssetSpec:
         deps=list(deps),
         group_name=table.group,
         description=f"One row: {table.grain}.",
-        kinds={"deltalake"} if table is RAW_OTLP_SPANS else {"duckdb"},
+        kinds={"deltalake"} if table.name in LAKE_TABLES else {"duckdb"},
         metadata={
             "grain": table.grain,
             "key": ", ".join(table.key),
@@ -109,10 +112,10 @@ def results(
 def _asked_about(table: Table, days: tuple[date, date] | None) -> str:
     """The rows a contract check reads, as SQL: the days of the run, or all.
 
-    Of the lake it asks the schema alone: keys and nulls are proved as spans are appended, and reading the lake
-    whole after every ingest would cost more than the ingest.
+    Of a lake it asks the schema alone: keys and nulls are proved as rows are appended, and reading the lake whole
+    after every ingest would cost more than the ingest.
     """
-    if table in {RAW_OTLP_SPANS, CORE_TRACE_SPANS}:
+    if table.name in LAKE_TABLES or table is CORE_TRACE_SPANS:
         return "false"
     if days is None:
         return "true"

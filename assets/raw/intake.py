@@ -1,33 +1,43 @@
 """Taking input in, the same way for every source: what to read, what is known, what was refused.
 
 A source says how one input is identified and decoded; this module skips inputs that were taken in before,
-stores the good rows in bounded batches, and keeps every refused piece with its reason.
+stores the good rows in bounded batches, and keeps every refused piece with its reason. Which inputs are known is in
+``books``; files that are read piece by piece are in ``streaming``.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.raw.books import Books, Request
+from assets.raw.streaming import Chunk, Streams, as_problem, is_received, note
 from assets.resources import POOL, Deployment
+from assets.staging import Decoded
 from assets.tables import Metadata, asset_spec, contract_checks, results
 from weaver_forge.contracts.batch import Batch, Rejected
-from weaver_forge.contracts.dtypes import from_rows
 from weaver_forge.contracts.table import Table
-from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS, RAW_INGEST_REJECTED
-from weaver_forge.errors import MissingInput, SourceError
+from weaver_forge.errors import MissingInput, SourceError, StoreBusy, StoreFull
 from weaver_forge.sources.files import expand
 from weaver_forge.sources.patterns import expand_named
+from weaver_forge.warehouse.lake import Staged
+
+__all__ = ["Inputs", "RawSource", "Request", "raw_assets", "requests", "take_in"]
 
 FLUSH_ROWS = 200_000
 """Rows held before they are written: many small files cost one write, a large one bounded memory."""
+COMMIT_ROWS = 300_000
+"""Rows staged before they are committed: a crash makes so much be read again at most."""
+STAGE_ROWS = 60_000
+"""Rows of small files that are held before they are staged as one."""
+HELD_BYTES = 128 * 1024 * 1024
+"""Refused bytes that are held before they are written."""
 TOP_REASONS = 3
 """Reasons for refusals that a summary names, a source; the table of refused pieces has all."""
 
@@ -42,37 +52,14 @@ class Inputs(dg.Config):
     skip: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One input and what the caller said about it."""
-
-    path: Path
-    said: dict[str, str]
-
-    @property
-    def context(self) -> str:
-        """What was said, as canonical JSON: part of the input's identity."""
-        return json.dumps(self.said, sort_keys=True)
-
-    @property
-    def stamp(self) -> tuple[str, str, int | None, datetime | None]:
-        """Path, context, size and modification time: a file that has not changed is not read to find that out.
-
-        A repository has no stamp that could be trusted; it is identified by its head.
-        """
-        is_file = self.path.is_file()
-        size = self.path.stat().st_size if is_file else None
-        return str(self.path), self.context, size, self.received_at if is_file else None
-
-    @property
-    def received_at(self) -> datetime:
-        """Modification time, UTC: the best arrival time that a file has."""
-        return datetime.fromtimestamp(self.path.stat().st_mtime, tz=UTC).replace(tzinfo=None)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawSource:
-    """A source: its raw tables, and how one input is identified and decoded."""
+    """A source: its raw tables, and how one input is identified and decoded.
+
+    Args:
+        decode: Of one input as a whole; of a streamed source, for what was refused and is decoded again.
+        streamed: Inputs are OTLP files of any size, which are read piece by piece and may still grow.
+    """
 
     name: str
     tables: tuple[Table, ...]
@@ -80,6 +67,7 @@ class RawSource:
     identify: Callable[[Path], str] = field(default=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
     folders: bool = False
     """An input is a folder (a repository), not a file."""
+    streamed: bool = False
 
 
 def raw_assets(source: RawSource) -> dg.AssetsDefinition:
@@ -96,8 +84,9 @@ def raw_assets(source: RawSource) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Inputs, deployment: dg.ResourceParam[Deployment]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         deployment.step(op)
+        before = len(deployment.problems)
         said = take_in(source, config, deployment)
-        for problem in deployment.problems:
+        for problem in deployment.problems[before:]:
             context.log.error("%s", problem)
         yield from results(deployment, source.tables, {table.name: said for table in source.tables})
 
@@ -107,9 +96,8 @@ def raw_assets(source: RawSource) -> dg.AssetsDefinition:
 def take_in(source: RawSource, config: Inputs, deployment: Deployment) -> Metadata:
     """Read what is new, store it, and say what came of it."""
     intake = _Intake(source, deployment)
-    for request in () if config.skip else requests(source, config, deployment):
-        intake.take(request)
-    intake.flush()
+    if not config.skip:
+        intake.take_all(requests(source, config, deployment))
     deployment.emit({"event": "intake", "source": source.name, **intake.summary()})
     return intake.summary()
 
@@ -133,7 +121,9 @@ def requests(source: RawSource, config: Inputs, deployment: Deployment) -> Itera
             yield from _matching([pattern], deployment, said, missing_is_a_problem=False)
         inbox = settings.inbox / source.name
         if inbox.is_dir() and any(path.is_file() for path in inbox.rglob("*")):
-            yield from (Request(path, said) for path in expand([str(inbox)], settings.root))
+            # Names that begin with a dot are files that a receiver is still writing, and its own notes.
+            found = expand([str(inbox)], settings.root)
+            yield from (Request(path, said) for path in found if not path.name.startswith("."))
 
 
 def _matching(
@@ -156,66 +146,98 @@ class _Intake:
     def __init__(self, source: RawSource, deployment: Deployment) -> None:
         self._source, self._deployment = source, deployment
         self._tables = {table.name: table for table in source.tables}
-        known = deployment.warehouse.read(RAW_INGEST_INPUTS, where=f"source = '{source.name}'")
-        self._known = set(zip(known["input_sha256"], known["context"], strict=True))
-        self._seen = set(known.select("name", "context", "size_bytes", "modified_at").iter_rows())
+        self._books = Books(source.name, deployment.warehouse)
         self._rows: dict[str, list[pl.DataFrame]] = {}
-        self._inputs: list[dict[str, object]] = []
-        self._rejected: list[dict[str, object]] = []
+        self._staged: dict[str, list[Staged]] = {}
+        self._received: list[Path] = []
         self.read, self.skipped, self.decoded, self.refused = 0, 0, 0, 0
         self.new: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.first_of: dict[str, str] = {}
 
-    def take(self, request: Request) -> None:
-        """Decode one input unless it was taken in before. A source that cannot be read is a problem, not a stop."""
-        try:
-            self._take(request)
-        except (SourceError, OSError) as error:
-            problem = error if isinstance(error, SourceError) else SourceError(str(error), where=str(request.path))
-            self._deployment.problems.append(problem)
+    def take_all(self, found: Iterable[Request]) -> None:
+        """Take in every input that is new; one that cannot be read is a problem, not a stop.
+
+        Raises:
+            StoreBusy: If another process holds the warehouse for too long. What was committed stays.
+            StoreFull: If there is no room. What was committed stays.
+        """
+        if self._source.streamed:
+            self._take_streams(found)
+        else:
+            for request in found:
+                self._take(request)
+        self.flush()
+
+    def _take_streams(self, found: Iterable[Request]) -> None:
+        settings = self._deployment.settings
+        streams = Streams(self._books, settings, self._deployment.problems.append, self._skip)
+        for chunk, result in streams.results(found, settings.ingest_processes):
+            self._keep_chunk(chunk, result)
+            if self._n_staged() >= COMMIT_ROWS or self._books.n_bytes_held >= HELD_BYTES:
+                self.flush()
+
+    def _keep_chunk(self, chunk: Chunk, result: Decoded) -> None:
+        for name, staged in result.staged.items():
+            self._staged.setdefault(name, []).append(staged)
+        for name, frame in result.small.items():
+            self._rows.setdefault(name, []).append(frame)
+            if sum(held.height for held in self._rows[name]) >= STAGE_ROWS:
+                self._stage(name)
+        self.refused += note(self._books, chunk, result, self._deployment.settings)
+        self._count(chunk.rejected)
+        self._count(result.rejected)
+        self._deployment.notes += result.notes
+        self.decoded += result.n_rows
+        if chunk.last:
+            self._read(chunk.file.request)
 
     def _take(self, request: Request) -> None:
-        if request.path.is_file() and request.stamp in self._seen:
-            self.skipped += 1
+        try:
+            self._take_new(request)
+        except (StoreBusy, StoreFull):
+            raise
+        except (SourceError, OSError) as error:
+            self._deployment.problems.append(as_problem(error, request.path))
+
+    def _take_new(self, request: Request) -> None:
+        if request.path.is_file() and self._books.unchanged(request) is not None:
+            self._skip(request)
             return
         identity = self._source.identify(request.path)
-        if (identity, request.context) in self._known:
-            self.skipped += 1
+        if self._books.row_of(identity, request.context) is not None:
+            self._skip(request)
         else:
             self._decode(request, identity)
 
     def _decode(self, request: Request, identity: str) -> None:
         now = self._deployment.settings.now()
-        n_rows, refused = 0, 0
+        n_rows, n_refused = 0, 0
         for batch in self._source.decode(request, self._deployment):
             for name, frame in batch.tables.items():
                 self._keep(name, frame)
                 n_rows += frame.height
-            self._rejected += [_row(self._source.name, identity, item, now) for item in batch.rejected]
-            self.reasons.update(item.reason for item in batch.rejected)
             for item in batch.rejected:
-                self.first_of.setdefault(item.reason, f"{item.name}, {item.position}")
-            refused += len(batch.rejected)
+                self._books.note_rejected(item, identity, request.context, now)
+            self._count(batch.rejected)
+            n_refused += len(batch.rejected)
             self._deployment.notes += batch.notes
             if sum(frame.height for frames in self._rows.values() for frame in frames) > FLUSH_ROWS:
                 self._write_rows()
-        self._inputs.append({
-            "source": self._source.name, "input_sha256": identity, "context": request.context,
-            "name": str(request.path), "size_bytes": request.stamp[2], "modified_at": request.stamp[3],
-            "n_rows": n_rows, "n_rejected": refused, "ingested_at": now,
-        })  # fmt: skip
-        self._known.add((identity, request.context))
-        self.read, self.decoded, self.refused = self.read + 1, self.decoded + n_rows, self.refused + refused
+        self._books.note_input(request, identity, now, {"n_rows": n_rows, "n_rejected": n_refused})
+        self._read(request)
+        self.decoded, self.refused = self.decoded + n_rows, self.refused + n_refused
 
     def flush(self) -> None:
-        """Write what is held: rows first, then the inputs, so that a crash in between only means reading again."""
+        """Write what is held: rows, then the books, so that a crash in between only means reading again.
+
+        What a receiver wrote is deleted last of all.
+        """
         self._write_rows()
-        warehouse = self._deployment.warehouse
-        if self._rejected:
-            warehouse.append(RAW_INGEST_REJECTED, from_rows(RAW_INGEST_REJECTED, self._rejected))
-        if self._inputs:
-            warehouse.append(RAW_INGEST_INPUTS, from_rows(RAW_INGEST_INPUTS, self._inputs))
+        self._books.write(self._deployment.settings.now())
+        for path in self._received:
+            path.unlink(missing_ok=True)
+        self._received.clear()
 
     def _keep(self, name: str, frame: pl.DataFrame) -> None:
         """Hold rows until enough are there; a restated set (a billing period) replaces the old one at once."""
@@ -227,10 +249,42 @@ class _Intake:
 
     def _write_rows(self) -> None:
         warehouse = self._deployment.warehouse
-        for name, frames in self._rows.items():
-            table, rows = self._tables[name], pl.concat(frames)
-            self.new[name] += warehouse.replace(table, rows) if table.replace_by else warehouse.append(table, rows)
+        for name in [name for name in self._rows if name in warehouse.lakes]:
+            self._stage(name)
+        for name, staged in self._staged.items():
+            self.new[name] += warehouse.lakes[name].commit(staged)
+        if self._staged:
+            warehouse.refresh_lake_views()
+        rows = [(self._tables[name], pl.concat(frames)) for name, frames in self._rows.items()]
+        if rows:
+            self.new.update(warehouse.write_together(rows))
+        self._staged.clear()
         self._rows.clear()
+
+    def _stage(self, name: str) -> None:
+        frames = self._rows.pop(name)
+        self._staged.setdefault(name, []).append(self._deployment.warehouse.lakes[name].stage(pl.concat(frames)))
+
+    def _n_staged(self) -> int:
+        staged = sum(part.n_rows for parts in self._staged.values() for part in parts)
+        return staged + sum(frame.height for frames in self._rows.values() for frame in frames)
+
+    def _skip(self, request: Request) -> None:
+        self.skipped += 1
+        self._done_with(request)
+
+    def _read(self, request: Request) -> None:
+        self.read += 1
+        self._done_with(request)
+
+    def _done_with(self, request: Request) -> None:
+        if is_received(request.path, self._deployment.settings):
+            self._received.append(request.path)
+
+    def _count(self, rejected: Sequence[Rejected]) -> None:
+        self.reasons.update(item.reason for item in rejected)
+        for item in rejected:
+            self.first_of.setdefault(item.reason, f"{item.name}, {item.position}")
 
     def summary(self) -> dict[str, int | str]:
         """Counts for the asset's metadata and for the terminal."""
@@ -247,10 +301,3 @@ class _Intake:
                 ]
             ),
         }
-
-
-def _row(source: str, identity: str, item: Rejected, now: datetime) -> dict[str, object]:
-    return {
-        "source": source, "input_sha256": identity, "name": item.name, "position": item.position,
-        "reason": item.reason, "raw": item.raw, "rejected_at": now,
-    }  # fmt: skip

@@ -15,7 +15,6 @@ from assets.verbs.instance import instance
 from assets.verbs.summary import report_gaps, report_intake, report_predictions
 from weaver_forge.contracts.decision import DecisionSpec
 from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
-from weaver_forge.ledger import spool
 from weaver_forge.policy import parse
 from weaver_forge.settings import SOURCES, Settings
 
@@ -58,16 +57,6 @@ class Runner:
         """Take in sources, rebuild core, and recompute the marts of the days that were touched."""
         self.job("ingest", config=run_config(inputs))
         self.marts()
-        self._drain_spool()
-
-    def _drain_spool(self) -> None:
-        settings = self.deployment.settings
-        with self.deployment.ledger() as ledger:
-            drained = spool.drain(settings.spool, ledger, settings.now())
-        if drained.n_taken:
-            text = f"{drained.n_taken} rows that hooks had spooled where no ledger was in reach are in the ledger now"
-            self._emit({"event": "line", "text": text, "style": "ok"})
-        self.deployment.problems += [SourceError(r.reason, where=f"{r.name}, {r.position}") for r in drained.rejected]
 
     def marts(self) -> None:
         """Recompute the marts of every day whose spans changed."""

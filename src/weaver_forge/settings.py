@@ -22,7 +22,7 @@ FORMER_SOURCES = {"junit": "tests"}
 """Former name of a source -> its name now; a configuration that was written for it stays valid."""
 
 _SECTIONS: dict[str, frozenset[str] | None] = {
-    "pipeline": frozenset({"python"}),
+    "pipeline": frozenset({"python", "ingest_processes"}),
     "decisions": None,
     "options": None,
     "sources": frozenset(SOURCES) | frozenset(FORMER_SOURCES),
@@ -62,6 +62,7 @@ class Settings:
         fixed_now: A simulated clock (the demo's); None for the real one.
         partitions_start: First daily partition, ``YYYY-MM-DD``.
         registries: Convention registries of one's own, put over OpenTelemetry's.
+        ingest_processes: Processes that decode traces, metrics and logs; 1 is the ingesting one itself.
         webhooks: Sender -> where its secret is; read by the receiver alone.
         receiver: Where it listens, who may send, how much; ``receivers.configuration`` says what is meant.
     """
@@ -75,6 +76,7 @@ class Settings:
     fixed_now: datetime | None = None
     partitions_start: str = "2015-01-01"
     registries: tuple[Path, ...] = ()
+    ingest_processes: int = 1
     webhooks: Mapping[str, Any] = field(default_factory=dict)
     receiver: Mapping[str, Any] = field(default_factory=dict)
 
@@ -175,6 +177,10 @@ def load(root: Path) -> Settings:
         fixed_now=_instant(now, path) if now else None,
         partitions_start=document.get("partitions", {}).get("start", "2015-01-01"),
         registries=tuple(root.resolve() / name for name in _texts(document, "semconv", "registries", path)),
+        ingest_processes=_count(
+            environment.get("WEAVER_FORGE_INGEST_PROCESSES") or document.get("pipeline", {}).get("ingest_processes", 1),
+            path,
+        ),
         webhooks=document.get("webhooks", {}),
         receiver=document.get("receiver", {}),
     )
@@ -213,6 +219,18 @@ def _texts(document: Mapping[str, Any], section: str, key: str, path: Path) -> l
             f"{key} in [{section}] is not a list of texts", where=_line(path, key), do=f'Write {key} = ["..."]'
         )
     return value
+
+
+def _count(value: Any, path: Path) -> int:
+    """A number of processes."""
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise ConfigurationError(
+            f"ingest_processes in [pipeline] is {value!r}",
+            where=_line(path, "ingest_processes"),
+            do="Write a number from 1 to 64",
+        )
+    return int(text)
 
 
 def _refuse_unknown(document: Mapping[str, Any], path: Path) -> None:

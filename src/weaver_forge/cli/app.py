@@ -37,6 +37,18 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "weaver_forge.cli.serve:serve",
         "Receive OpenTelemetry data and webhooks into the inbox.",
     ),
+    (
+        "The loop",
+        "rejected",
+        "weaver_forge.cli.loop:rejected",
+        "What was refused and why; decode it again after a fix.",
+    ),
+    (
+        "The loop",
+        "compact",
+        "weaver_forge.cli.loop:compact",
+        "Join small files of traces, metrics and logs; delete unneeded ones.",
+    ),
     ("The loop", "dev", "weaver_forge.cli.loop:dev", "The Dagster UI on this deployment."),
     ("Hooks", "gate", "weaver_forge.cli.gate:gate", "The verdict on a change or deployment, as text and exit code."),
     (
@@ -69,6 +81,16 @@ SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("show", "weaver_forge.cli.ledger:show", "A decision or prediction with everything that hangs on it."),
             ("score", "weaver_forge.cli.ledger:score", "How predictions turned out, against the baseline."),
             ("verify", "weaver_forge.cli.ledger:verify", "Check the hash chain."),
+        ),
+    ),
+    "semconv": (
+        "The semantic conventions, and what telemetry makes of them.",
+        (
+            (
+                "check",
+                "weaver_forge.cli.semconv:check",
+                "Hold OTLP files or Weaver samples against the conventions; needs no deployment.",
+            ),
         ),
     ),
     "models": (

@@ -14,6 +14,7 @@ from weaver_forge.hooks.revision import looks_like_commit, repository_at
 from weaver_forge.settings import environment_with
 
 Json = Annotated[bool, Parameter(negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
 Paths = Annotated[tuple[str, ...], Parameter(negative="")]
 # --junit is what --tests was called when JUnit XML was all it read.
 Reports = Annotated[tuple[str, ...], Parameter(name=("--tests", "--junit"), negative="")]
@@ -106,6 +107,30 @@ def benchmark(name: str = "", /, *, data: Path | None = None, json: Json = False
     """
     arguments = {"name": name, **({"data": str(data.resolve())} if data else {})}
     return relay(deployment(), "benchmark", arguments, as_json=json)
+
+
+def rejected(*, source: str = "", replay: Flag = False, export: Path | None = None, json: Json = False) -> int:
+    """Say what was refused and why; decode it again, or give the bytes out.
+
+    Args:
+        source: Only of this source.
+        replay: Decode the kept bytes again, as after an upgrade; what is good now is stored, once.
+        export: Folder to write the kept bytes to, a file a piece.
+        json: Print only the result, as JSON.
+    """
+    arguments: dict[str, Any] = {"source": source, "replay": replay}
+    if export is not None:
+        arguments["export"] = str(_absolute(str(export)))
+    return relay(deployment(), "rejected", arguments, as_json=json)
+
+
+def compact(*, json: Json = False) -> int:
+    """Join the lake's small files of closed days, and delete those that neither readers nor snapshots need.
+
+    Args:
+        json: Print only the result, as JSON.
+    """
+    return relay(deployment(), "compact", {}, as_json=json)
 
 
 def models_list(*, json: Json = False) -> int:

@@ -16,6 +16,7 @@ HEAD_BYTES = 4096
 """A longer known beginning is compared by this much of it first: most files differ there."""
 
 _BLOCK = 1 << 20
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip, zstd
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +112,9 @@ def known_prefix(path: Path, candidates: Iterable[Known]) -> Prefix:
         if walked.sha256 in digests[n_bytes]:
             longest = walked.copy()
     return longest
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file is compressed as a whole: what is appended to it is no continuation of what it says."""
+    with path.open("rb") as file:
+        return file.read(4).startswith(_COMPRESSED)

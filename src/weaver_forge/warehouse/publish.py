@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,19 @@ def publish(con: duckdb.DuckDBPyConnection, folder: Path, publication: Publicati
     return version
 
 
+def pinned_versions(folder: Path) -> list[int]:
+    """The versions of the span lake that published snapshots name; a vacuum keeps their files."""
+    versions = []
+    for _, path in _numbered(folder) if folder.is_dir() else ():
+        if path.suffix == ".duckdb":
+            with duckdb.connect(str(path), read_only=True) as con:
+                found = con.execute(
+                    "select value from meta where key = 'delta_version' and value is not null"
+                ).fetchall()
+            versions += list(starmap(int, found))
+    return sorted(versions)
+
+
 def _refuse(publication: Publication, keep: int) -> None:
     if keep < 1:
         raise UsageError(
@@ -117,10 +131,12 @@ def _copy(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     if not stored_columns(con, table.name):
         return
     columns = quoted_list(table.column_names)
+    # Whole refused files are for taking in again, where the warehouse is; readers need to know of them only.
+    copied = ", ".join(f"null as {quoted(c.name)}" if c.type == "BLOB" else quoted(c.name) for c in table.columns)
     # Predictions are looked up by subject: in this order a look-up reads a few blocks, not all.
     order = f" order by {quoted_list(table.key)}" if table.layer == "pred" else ""
     con.execute(
-        f"insert into serving.{quoted(table.name)} ({columns}) select {columns} from {quoted(table.name)}{order}"  # noqa: S608 - declared names
+        f"insert into serving.{quoted(table.name)} ({columns}) select {copied} from {quoted(table.name)}{order}"  # noqa: S608 - declared names
     )
 
 

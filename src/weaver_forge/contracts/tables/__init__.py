@@ -1,11 +1,22 @@
 """Every shared table, declared once as data. A decision's own tables are declared by its spec."""
 
 from weaver_forge.contracts.table import Table
-from weaver_forge.contracts.tables import changes, ci, cost, ingest, operations, semconv, traces
+from weaver_forge.contracts.tables import (
+    changes,
+    ci,
+    cost,
+    entities,
+    ingest,
+    logs,
+    metrics,
+    operations,
+    semconv,
+    traces,
+)
 
 ALL: tuple[Table, ...] = tuple(
     value
-    for module in (ingest, changes, ci, operations, traces, semconv, cost)
+    for module in (ingest, changes, ci, operations, traces, metrics, logs, entities, semconv, cost)
     for value in vars(module).values()
     if isinstance(value, Table)
 )

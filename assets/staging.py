@@ -1,0 +1,166 @@
+"""Decoding OTLP messages and staging their rows in a lake: all that a worker process does.
+
+Imports neither Dagster nor the rest of the pipeline: a worker starts in half a second. What is staged is seen by
+nobody until the one committer, which is the process that started the worker, commits it.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from weaver_forge.contracts.batch import Batch, Rejected
+from weaver_forge.decode.otlp import decode_messages
+from weaver_forge.decode.otlp_framing import Message
+from weaver_forge.decode.otlp_logs import decode_log_messages
+from weaver_forge.decode.otlp_metrics import decode_metric_messages
+from weaver_forge.errors import WeaverForgeError
+from weaver_forge.sources.streams import Tail, read_messages
+from weaver_forge.warehouse import Warehouse
+from weaver_forge.warehouse.lake import Staged
+
+SMALL_ROWS = 20_000
+"""A chunk of fewer rows is handed back as it is, so that many small files do not become many small Parquet files."""
+
+_DECODERS: dict[str, Callable[[list[Message], str], Batch]] = {
+    "traces": decode_messages,
+    "metrics": decode_metric_messages,
+    "logs": decode_log_messages,
+}
+_Meta = TypeVar("_Meta")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What messages gave: rows staged or, where they are few, as frames; and what was refused."""
+
+    staged: dict[str, Staged] = field(default_factory=dict)
+    small: dict[str, pl.DataFrame] = field(default_factory=dict)
+    rejected: tuple[Rejected, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows decoded, of all tables."""
+        return sum(s.n_rows for s in self.staged.values()) + sum(f.height for f in self.small.values())
+
+
+def decode_and_stage(warehouse: Path, lake: Path, name: str, messages: list[Message]) -> Decoded:
+    """Decode the messages of a file, whatever they are of, and stage what is much.
+
+    Args:
+        warehouse: The warehouse's file; not opened.
+        lake: The folder of lakes.
+        name: The file.
+        messages: In file order.
+    """
+    lakes = Warehouse(warehouse, lake).lakes
+    staged: dict[str, Staged] = {}
+    small: dict[str, pl.DataFrame] = {}
+    batch = decode_signals(messages, name)
+    for table, frame in batch.tables.items():
+        if frame.height >= SMALL_ROWS:
+            staged[table] = lakes[table].stage(frame)
+        elif frame.height:
+            small[table] = frame
+    return Decoded(staged, small, batch.rejected, batch.notes)
+
+
+def decode_signals(messages: list[Message], name: str) -> Batch:
+    """Decode messages of any signal, each by its decoder."""
+    batches = []
+    for signal, decode in _DECODERS.items():
+        mine = [message for message in messages if message.signal == signal]
+        batches += [decode(mine, name)] if mine else []
+    return Batch(
+        {table: frame for batch in batches for table, frame in batch.tables.items()},
+        tuple(item for batch in batches for item in batch.rejected),
+        tuple(text for batch in batches for text in batch.notes),
+    )
+
+
+def decode_whole(path: Path) -> Batch:
+    """Decode a small file at once; a message that it ends inside of is refused."""
+    pieces = list(read_messages(path))
+    batch = decode_signals([piece for piece in pieces if isinstance(piece, Message)], str(path))
+    cut = [
+        Rejected(str(path), f"byte {tail.offset}", tail.reason, offset=tail.offset)
+        for tail in pieces
+        if isinstance(tail, Tail)
+    ]
+    refused = [piece for piece in pieces if isinstance(piece, Rejected)]
+    return Batch(batch.tables, (*refused, *batch.rejected, *cut), batch.notes)
+
+
+def decoded(
+    warehouse: Path, lake: Path, work: Iterable[tuple[_Meta, str, list[Message]]], n_processes: int
+) -> Iterator[tuple[_Meta, Decoded]]:
+    """Decode pieces of work in their order, in this process or in several.
+
+    At most one piece more than there are processes is under way: memory stays bounded.
+
+    Args:
+        warehouse: The warehouse's file.
+        lake: The folder of lakes.
+        work: Anything to give back with the result, the file's name, and messages of it.
+        n_processes: 1 for none beside this one.
+
+    Raises:
+        WeaverForgeError: If a worker was killed.
+    """
+    one = partial(decode_and_stage, warehouse, lake)
+    if n_processes <= 1:
+        for meta, name, messages in work:
+            yield meta, one(name, messages) if messages else Decoded()
+        return
+    # Spawned, not forked: Polars' threads do not survive a fork.
+    pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    waiting: deque[tuple[_Meta, Future[Decoded]]] = deque()
+    try:
+        for meta, name, messages in work:
+            waiting.append((meta, pool.submit(one, name, messages) if messages else _done()))
+            while len(waiting) > n_processes:
+                yield _next(waiting)
+        while waiting:
+            yield _next(waiting)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _next(waiting: "deque[tuple[_Meta, Future[Decoded]]]") -> tuple[_Meta, Decoded]:
+    meta, future = waiting.popleft()
+    try:
+        return meta, future.result()
+    except BrokenProcessPool as error:
+        raise WeaverForgeError(
+            "a worker process was killed",
+            where="[pipeline] ingest_processes",
+            do="Run the same command again: what was committed stays. If memory was short, use fewer processes",
+        ) from error
+
+
+def _done() -> "Future[Decoded]":
+    future: Future[Decoded] = Future()
+    future.set_result(Decoded())
+    return future
+
+
+def _end_with_parent() -> None:
+    """Have a worker end when the process that started it is killed: its queue alone would not tell it."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def _watch(sentinel: Any) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
