@@ -6,7 +6,11 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check dev lock docs clean
+# Real programs that tests talk to and read the output of; without them those tests skip and say so.
+PEERS := golang-go gotestsum junit4 libmaven-compiler-plugin-java libmaven-resources-plugin-java libsurefire-java \
+	maven maven-debian-helper prometheus-alertmanager
+
+.PHONY: setup peers demo test check dev lock docs clean
 
 setup: $(STAMP)
 
@@ -19,6 +23,12 @@ $(STAMP): constraints.txt pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q src models assets
 	touch $(STAMP)
+
+# Debian and npm packages; as root.
+peers:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PEERS) > /dev/null
+	npm install --prefix tests/peers --no-audit --no-fund --no-package-lock --silent
 
 # Made anew each time; `weaver-forge demo DIR` itself refuses a folder that is not empty.
 demo: setup
