@@ -1,237 +1,137 @@
 """Where one OTLP message ends and the next begins: the framings that writers of trace files use.
 
-Put framing here: 4-byte big-endian lengths (the collector's file exporter), varint lengths (Java and other
-protobuf tools), one bare message (an HTTP body), JSON lines and JSON documents. What a message says is read
-in ``otlp_protobuf`` and ``otlp_json``; whole-file compression is undone in ``sources``.
+Put framing here: 4-byte big-endian lengths (the collector's file exporter, our own inbox), varint lengths (Java and
+other protobuf tools), one bare message (an HTTP body), JSON lines and JSON documents, each message by itself
+compressed with zstd or not. It works on blocks of bytes of any number, so that memory is bounded by the largest
+message. Opening files and undoing their compression is the business of ``sources.streams``; what a message says is
+read in ``otlp_protobuf`` and ``otlp_json``.
 
-The framing is found by trying, strictest first: a chain must end exactly at the end of the file and its
-messages must have the outline of an OTLP request (nothing but length-delimited fields number 1).
+The framing is found by trying, strictest first: the chain of lengths must hold to the end of what can be seen and
+its messages must have the outline of an OTLP request (nothing but length-delimited fields number 1).
 """
 
-import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
-import msgspec
-import zstandard
-
 from weaver_forge.contracts.batch import Frame, Rejected
+from weaver_forge.decode.otlp_chain import chain, fits
+from weaver_forge.decode.otlp_lines import json_messages, looks_like_json
+from weaver_forge.decode.otlp_pieces import (
+    MAX_MESSAGE_BYTES,
+    CutOff,
+    Damaged,
+    Message,
+    Tail,
+    Window,
+    shown,
+)
+from weaver_forge.decode.otlp_sniff import Encoding, Signal
 
-MAX_MESSAGE_BYTES = 256 * 1024 * 1024
-"""A message may not decompress to more: four times the largest body that OTLP receivers accept by default."""
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "CutOff",
+    "Damaged",
+    "Encoding",
+    "Framing",
+    "Message",
+    "Signal",
+    "Tail",
+    "find_framing",
+    "messages",
+    "shown",
+    "split",
+]
 
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_RESOURCE_FIELD = 0x0A  # field 1, length-delimited: resource_spans, resource_metrics and resource_logs alike
-_RAW_LIMIT = 4000
+Framing = Literal["json", "fixed", "varint", "bare", "empty", "unknown"]
 
-_Next = Callable[[memoryview, int], tuple[int, int, int] | None]
-"""``(data, offset) -> (start of the message, its end, offset of the next)``; None where there is no header."""
+_HEAD_BYTES = 1 << 20
+_BINARY: tuple[Framing, ...] = ("fixed", "varint", "bare")
 
 
-Encoding = Literal["protobuf", "json"]
-Signal = Literal["traces", "metrics", "logs"]
+def find_framing(blocks: Iterable[bytes]) -> Framing:
+    """Find the framing from the head of a file; reads no more blocks than that takes."""
+    return _framing(Window(iter(blocks), 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a file.
+def messages(
+    blocks: Iterable[bytes], name: str, *, offset: int = 0, framing: Framing | None = None
+) -> Iterator[Message | Rejected | Tail]:
+    """Split bytes into messages, in order.
 
     Args:
-        position: Its place in words ("byte 1024", "line 3").
-        data: Its bytes, decompressed.
-        encoding: How they are encoded.
-        offset: Byte offset of its frame (length included) in the decompressed file.
-        signal: What it is about, found by its structure.
-    """
+        blocks: The bytes in blocks of any size. The iterator may raise :class:`CutOff` or :class:`Damaged`.
+        name: The file, for what is refused.
+        offset: Where in the file the blocks begin; a message begins there.
+        framing: The file's framing, where ``offset`` is not 0 and the head is not seen here.
 
-    position: str
-    data: bytes
-    encoding: Encoding
-    offset: int = 0
-    signal: Signal = "traces"
+    Yields:
+        Messages and refused pieces. A :class:`Tail` comes last, where the bytes end inside a message. Nothing
+        for an empty or blank file; one Rejected for bytes of no known framing.
+    """
+    window = Window(iter(blocks), offset)
+    found = framing if framing not in {None, "empty", "unknown"} else _framing(window)
+    if found == "json":
+        yield from json_messages(window, name)
+    elif found in _BINARY:
+        yield from chain(window, name, found)
+    elif found == "unknown":
+        yield _unknown(window, name)
+        return
+    if window.damage and window.n_left:
+        yield Rejected(name, f"byte {window.offset}", window.damage, shown(window.rest()), window.rest(), window.offset)
+    elif window.damage:
+        yield Rejected(name, f"byte {window.offset}", window.damage, offset=window.offset)
 
 
 def split(frame: Frame) -> Iterator[Message | Rejected]:
-    """Split a whole file (or one body) into messages, in file order.
+    """Split a whole file (or one body) that is in memory; a half-written tail is refused, for nothing follows."""
+    for piece in messages([frame.data], frame.name, offset=frame.offset):
+        if isinstance(piece, Tail):
+            rest = frame.data[piece.offset - frame.offset :]
+            position = piece.position
+            reason = f"{piece.reason} ({position}): kept complete messages"
+            yield Rejected(frame.name, position, reason, shown(rest), rest[:MAX_MESSAGE_BYTES], piece.offset)
+        else:
+            yield piece
 
-    A tail that ends inside a message is a Rejected after all complete messages. An empty or blank file has
-    no messages. Bytes that are no known framing are one Rejected.
-    """
-    if not frame.data.strip():
-        return
-    if _is_json(frame.data):
-        yield from _json_messages(frame)
-        return
-    data = memoryview(frame.data)
-    for step in (_fixed, _varint, _field):
-        if _fits(data, step, whole=True):
-            yield from _chain(frame, data, step)
-            return
-    for step in (_fixed, _varint, _field):
-        if _fits(data, step, whole=False):
-            yield from _chain(frame, data, step)
-            return
-    if _is_text(frame.data) and (frame.data.lstrip()[:1] == b"{" or b"\n{" in frame.data):
-        yield from _json_messages(frame)
-        return
-    yield Rejected(
-        frame.name,
-        f"byte {frame.offset}",
+
+def _framing(window: Window) -> Framing:
+    """Look at more and more of the head until a first message is complete in it."""
+    size = _HEAD_BYTES
+    while True:
+        whole = not window.fill(size)
+        head = window.rest()
+        if whole and not head.strip(b" \t\r\n\xef\xbb\xbf"):
+            return "empty"
+        if looks_like_json(head):
+            return "json"
+        for complete in (True, False):
+            for framing in _BINARY:
+                if fits(memoryview(head), framing, complete=complete, ended=whole):
+                    return framing
+        if whole or size > MAX_MESSAGE_BYTES:
+            return _incomplete(head, ended=whole)
+        size *= 4
+
+
+def _incomplete(head: bytes, *, ended: bool) -> Framing:
+    """No message is complete: perhaps the first is still being written, or is damaged."""
+    if looks_like_json(head, anywhere=True):
+        return "json"
+    for framing in _BINARY:
+        if ended and fits(memoryview(head), framing, complete=False, ended=False, begun=True):
+            return framing
+    return "unknown"
+
+
+def _unknown(window: Window, name: str) -> Rejected:
+    data = window.rest()
+    return Rejected(
+        name,
+        f"byte {window.offset}",
         "not OTLP: neither length-delimited nor bare protobuf nor JSON. Give traces as the collector's file"
         " exporter or an OTLP/HTTP body has them",
-        shown(frame.data),
+        shown(data),
+        data if window.ended and len(data) <= MAX_MESSAGE_BYTES else None,
+        window.offset,
     )
-
-
-def shown(data: bytes | str) -> str:
-    """A refused piece as text, cut to 4,000 characters; bytes that are no text are escaped."""
-    text = data if isinstance(data, str) else data[:_RAW_LIMIT].decode("utf-8", "backslashreplace")
-    return text.replace("\x00", "\\x00")[:_RAW_LIMIT]
-
-
-def _fixed(data: memoryview, at: int) -> tuple[int, int, int] | None:
-    if at + 4 > len(data):
-        return None
-    end = at + 4 + int(struct.unpack_from(">I", data, at)[0])
-    return at + 4, end, end
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int, int] | None:
-    value = shift = 0
-    for index in range(at, min(at + 5, len(data))):
-        value |= (data[index] & 0x7F) << shift
-        shift += 7
-        if data[index] < 0x80:
-            return index + 1, index + 1 + value, index + 1 + value
-    return None
-
-
-def _field(data: memoryview, at: int) -> tuple[int, int, int] | None:
-    """One ``resource_spans`` entry of a bare message: with its header it is a whole message itself."""
-    if data[at] != _RESOURCE_FIELD:
-        return None
-    inner = _varint(data, at + 1)
-    return None if inner is None else (at, inner[1], inner[2])
-
-
-def _fits(data: memoryview, step: _Next, *, whole: bool) -> bool:
-    """Whether the chain reaches the end exactly (``whole``) or at least begins with one complete message.
-
-    In both cases one of the first messages must look like a request: a chain of small numbers is easily met
-    by chance, the outline is not.
-    """
-    at = seen = 0
-    plausible = False
-    while at < len(data):
-        found = step(data, at)
-        if found is None or found[1] > len(data):
-            return plausible and not whole
-        if seen < 8 and not plausible:
-            plausible = step is _field or _is_request(data[found[0] : found[1]])
-        seen += 1
-        at = found[2]
-    return plausible
-
-
-def _is_request(message: memoryview) -> bool:
-    if bytes(message[:4]) == _ZSTD_MAGIC:
-        return True
-    at = 0
-    while at < len(message):
-        found = _field(message, at)
-        if found is None or found[1] > len(message):
-            return False
-        at = found[2]
-    return len(message) > 0
-
-
-def _chain(frame: Frame, data: memoryview, step: _Next) -> Iterator[Message | Rejected]:
-    at = 0
-    while at < len(data):
-        found = step(data, at)
-        if found is None or found[1] > len(data):
-            yield _truncated(frame, f"byte {frame.offset + at}", bytes(data[at : at + _RAW_LIMIT]))
-            return
-        start, end, following = found
-        yield _unpacked(frame.name, f"byte {frame.offset + at}", bytes(data[start:end]))
-        at = following
-
-
-def _truncated(frame: Frame, position: str, tail: bytes) -> Rejected:
-    reason = f"the file ends inside a message ({position}): kept complete messages"
-    return Rejected(frame.name, position, reason, shown(tail))
-
-
-def _unpacked(name: str, position: str, data: bytes) -> Message | Rejected:
-    """Undo zstd of a single message (the file exporter's older form, in which lengths stay outside)."""
-    if data[:4] == _ZSTD_MAGIC:
-        try:
-            data = zstandard.ZstdDecompressor().decompress(
-                data, max_output_size=MAX_MESSAGE_BYTES, allow_extra_data=False
-            )
-        except zstandard.ZstdError as error:
-            return Rejected(name, position, f"a zstd message cannot be read: {error}", shown(data))
-        if len(data) > MAX_MESSAGE_BYTES:
-            return Rejected(name, position, f"a message of more than {MAX_MESSAGE_BYTES} bytes", "")
-    return Message(position, data, "json" if data[:1] == b"{" else "protobuf")
-
-
-def _is_json(data: bytes) -> bool:
-    """True if the first line, or else the whole file, is a JSON object.
-
-    Decided by reading it, because the bytes of a protobuf message may begin like one: a bare message begins
-    with a newline, a varint length of 123 is an opening brace.
-    """
-    text = _without_mark(data)
-    if text.lstrip()[:1] != b"{":
-        return False
-    return _reads(text.lstrip().split(b"\n", 1)[0]) or _reads(text)
-
-
-def _reads(text: bytes) -> bool:
-    try:
-        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
-
-
-def _without_mark(data: bytes) -> bytes:
-    return data.removeprefix(b"\xef\xbb\xbf")
-
-
-def _is_text(data: bytes) -> bool:
-    head = data[:1024]
-    return not any(byte < 32 and byte not in b"\t\n\r" for byte in head)
-
-
-def _json_messages(frame: Frame) -> Iterator[Message | Rejected]:
-    """JSON lines, or one document over several lines."""
-    data = _without_mark(frame.data)
-    if not _reads(data.lstrip().split(b"\n", 1)[0]) and _reads(data):
-        yield Message("line 1", data, "json")
-        return
-    start = 0
-    number = 0
-    while start < len(data):
-        number += 1
-        end = data.find(b"\n", start)
-        line = data[start : end if end >= 0 else len(data)]
-        if line.strip():
-            if end < 0 and _is_cut(line):
-                yield _truncated(frame, f"line {number}", line)
-            else:
-                yield Message(f"line {number}", line, "json")
-        start = len(data) if end < 0 else end + 1
-
-
-def _is_cut(line: bytes) -> bool:
-    """Whether the last line, which has no newline, stops in the middle of a value."""
-    try:
-        msgspec.json.decode(line, type=msgspec.Raw)
-    except msgspec.DecodeError as error:
-        return "truncated" in str(error)
-    except (UnicodeDecodeError, RecursionError):
-        return False
-    return False

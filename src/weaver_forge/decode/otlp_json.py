@@ -1,36 +1,30 @@
-"""OTLP JSON messages -> typed structs, and their attributes as plain data.
+"""OTLP JSON messages -> gathered span fields, through typed structs.
 
 OTLP JSON is not protobuf's JSON: ids are hex, enums integers, 64-bit integers numbers or strings (collectors
 write strings, the JavaScript SDK numbers), unknown fields are ignored. ``json_format`` reads hex ids as base64
 without an error and costs two hundred times the protobuf parse, so it is never used.
 
-Attributes and resources stay raw at first and each *distinct* one is read once, as in ``otlp_protobuf``.
+Attributes and resources stay raw at first and each *distinct* one is read once (``otlp_json_values``), as for
+protobuf.
 """
 
-import base64
-import binascii
-import math
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 
-from weaver_forge.decode.otlp_protobuf import PayloadRefused
-from weaver_forge.decode.otlp_values import (
-    MAX_DEPTH,
-    Attributes,
-    Resource,
-    ValueRefused,
-    as_resource,
-    as_text,
-    event_row,
-    json_text,
-    link_row,
-    non_finite,
-    refused_resource,
-)
-
-INT64_MIN, INT64_MAX, UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
+from weaver_forge.decode.otlp_columns import Gathered
+from weaver_forge.decode.otlp_framing import shown
+from weaver_forge.decode.otlp_ids import from_hex
+from weaver_forge.decode.otlp_json_values import events_text, links_text, read_attributes, read_resource
+from weaver_forge.decode.otlp_maps import Codes
+from weaver_forge.decode.otlp_protobuf import PayloadRefused, sparse
+from weaver_forge.decode.otlp_values import ValueRefused
 
 _ABSENT = msgspec.Raw()
 
@@ -72,72 +66,35 @@ class ResourceSpansJson(msgspec.Struct, gc=False):
 
 
 class RequestJson(msgspec.Struct, gc=False):
-    """One message; the other signals are only looked at to name them."""
+    """One message."""
 
     resourceSpans: list[ResourceSpansJson] | None = None  # noqa: N815
-    resourceMetrics: msgspec.Raw = _ABSENT  # noqa: N815
-    resourceLogs: msgspec.Raw = _ABSENT  # noqa: N815
 
 
-class AnyValueJson(msgspec.Struct, gc=False):
-    """A value: at most one of the fields is there."""
+class WholeScopeJson(msgspec.Struct, gc=False):
+    """Spans of one scope, each of them raw: how a single one is taken out."""
 
-    stringValue: str | None = None  # noqa: N815
-    boolValue: bool | None = None  # noqa: N815
-    intValue: int | str | None = None  # noqa: N815
-    doubleValue: float | str | None = None  # noqa: N815
-    bytesValue: str | None = None  # noqa: N815
-    arrayValue: "ArrayJson | None" = None  # noqa: N815
-    kvlistValue: "KvListJson | None" = None  # noqa: N815
+    scope: msgspec.Raw = _ABSENT
+    spans: list[msgspec.Raw] | None = None
 
 
-class KeyValueJson(msgspec.Struct, gc=False):
-    """An attribute."""
+class WholeResourceJson(msgspec.Struct, gc=False):
+    """The same of one resource."""
 
-    key: str | None = None
-    value: AnyValueJson | None = None
-
-
-class ArrayJson(msgspec.Struct, gc=False):
-    """An array of values."""
-
-    values: list[AnyValueJson] | None = None
+    resource: msgspec.Raw = _ABSENT
+    scopeSpans: list[WholeScopeJson] | None = None  # noqa: N815
 
 
-class KvListJson(msgspec.Struct, gc=False):
-    """A list of keys and values."""
+class WholeRequestJson(msgspec.Struct, gc=False):
+    """The same of one message."""
 
-    values: list[KeyValueJson] | None = None
-
-
-class ResourceJson(msgspec.Struct, gc=False):
-    """A resource."""
-
-    attributes: list[KeyValueJson] | None = None
-
-
-class EventJson(msgspec.Struct, gc=False):
-    """A span event."""
-
-    timeUnixNano: int | str | None = None  # noqa: N815
-    name: str | None = None
-    attributes: list[KeyValueJson] | None = None
-
-
-class LinkJson(msgspec.Struct, gc=False):
-    """A span link."""
-
-    traceId: str | None = None  # noqa: N815
-    spanId: str | None = None  # noqa: N815
-    attributes: list[KeyValueJson] | None = None
+    resourceSpans: list[WholeResourceJson] | None = None  # noqa: N815
 
 
 _REQUEST = msgspec.json.Decoder(RequestJson)
-_ATTRIBUTE = msgspec.json.Decoder(KeyValueJson)
-_RESOURCE = msgspec.json.Decoder(ResourceJson)
-_EVENT = msgspec.json.Decoder(EventJson)
-_LINK = msgspec.json.Decoder(LinkJson)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueRefused)
+_WHOLE = msgspec.json.Decoder(WholeRequestJson)
+_SPAN = msgspec.json.Decoder(SpanJson)
+_NO_STATUS = StatusJson()
 
 
 def read_request(data: bytes) -> RequestJson:
@@ -150,128 +107,97 @@ def read_request(data: bytes) -> RequestJson:
         request = _REQUEST.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadRefused(f"not an OTLP JSON message: {error}") from error
-    if request.resourceSpans is None:
-        if bytes(request.resourceMetrics):
-            raise PayloadRefused("this is a metrics payload")
-        if bytes(request.resourceLogs):
-            raise PayloadRefused("this is a logs payload")
-        if data.strip() != b"{}":
-            raise PayloadRefused("not an OTLP trace message: it has no resourceSpans")
+    if request.resourceSpans is None and data.strip() != b"{}":
+        raise PayloadRefused("not an OTLP trace message: it has no resourceSpans")
     return request
 
 
-def read_attributes(distinct: Iterable[bytes]) -> Attributes:
-    """Decode distinct raw attributes, in order."""
-    found = Attributes()
-    for raw in distinct:
-        try:
-            pair = _ATTRIBUTE.decode(raw)
-            text = as_text(plain(pair.value))
-        except _UNREADABLE as error:
-            found.refuse(f"an attribute cannot be read: {error}")
-        else:
-            found.add(pair.key or "", text)
-    return found
-
-
-def plain(value: AnyValueJson | None, *, depth: int = 0) -> Any:  # noqa: PLR0911 - one return a kind of value
-    """A value as str, bool, int, float, list, dict or None; inside JSON text (depth > 0) NaN is a string.
-
-    Raises:
-        ValueRefused: If an integer, a double or base64 does not read as one, or the nesting is too deep.
-    """
-    if value is None:
+def gather(requests: Sequence[RequestJson]) -> Gathered | None:
+    """Gather the spans of parsed messages; None if there are none."""
+    spans: list[SpanJson] = []
+    raw_resources: list[bytes] = []
+    sizes: list[tuple[int, int]] = []
+    for number, request in enumerate(requests):
+        for resource_spans in request.resourceSpans or ():
+            before = len(spans)
+            for scope in resource_spans.scopeSpans or ():
+                spans.extend(scope.spans or ())
+            raw_resources.append(bytes(resource_spans.resource))
+            sizes.append((len(spans) - before, number))
+    if not spans:
         return None
-    if depth > MAX_DEPTH:
-        raise ValueRefused(f"nested deeper than {MAX_DEPTH}")
-    if value.stringValue is not None:
-        return value.stringValue
-    if value.boolValue is not None:
-        return value.boolValue
-    if value.intValue is not None:
-        return integer(value.intValue, INT64_MIN, INT64_MAX)
-    if value.doubleValue is not None:
-        return _double(value.doubleValue, inside=depth > 0)
-    if value.arrayValue is not None:
-        return [plain(item, depth=depth + 1) for item in value.arrayValue.values or ()]
-    if value.kvlistValue is not None:
-        return _plain_pairs(value.kvlistValue.values, depth=depth + 1)
-    return None if value.bytesValue is None else _base64(value.bytesValue)
+    attributes = [span.attributes or () for span in spans]
+    codes, distinct = _encode(map(bytes, chain.from_iterable(attributes)))
+    resource, resources = _encode(raw_resources)
+    per_resource = np.array(sizes, dtype=np.int64)
+    times_bad: list[int] = []
+    unreadable: dict[int, str] = {}
+    statuses, known = _encode((_enum(s.code), s.message or "") for s in (span.status or _NO_STATUS for span in spans))
+    return Gathered(
+        trace_id=from_hex([span.traceId or "" for span in spans], 16),
+        span_id=from_hex([span.spanId or "" for span in spans], 8),
+        parent_span_id=from_hex([span.parentSpanId or "" for span in spans], 8),
+        name=pl.Series([span.name or "" for span in spans], dtype=pl.String),
+        kind=np.array([_enum(span.kind) for span in spans], dtype=np.int64),
+        start=_times([span.startTimeUnixNano or 0 for span in spans], times_bad),
+        end=_times([span.endTimeUnixNano or 0 for span in spans], times_bad),
+        times_bad=times_bad,
+        status_codes=statuses,
+        statuses=known,
+        resource=np.repeat(resource, per_resource[:, 0]),
+        resources=[read_resource(raw) for raw in resources],
+        attribute_counts=np.fromiter(map(len, attributes), np.int64, len(attributes)),
+        attribute_codes=codes,
+        attributes=read_attributes(distinct),
+        events=sparse(
+            ((row, _raws(s.events)) for row, s in enumerate(spans) if s.events), events_text, unreadable, ValueRefused
+        ),
+        links=sparse(
+            ((row, _raws(s.links)) for row, s in enumerate(spans) if s.links), links_text, unreadable, ValueRefused
+        ),
+        message=np.repeat(per_resource[:, 1], per_resource[:, 0]),
+        unreadable=unreadable,
+    )
 
 
-def _plain_pairs(pairs: list[KeyValueJson] | None, *, depth: int = 1) -> dict[str, Any]:
-    return {pair.key or "": plain(pair.value, depth=depth) for pair in pairs or ()}
+def quote(data: bytes, number: int) -> tuple[str, bytes]:
+    """One span of a message, in words and as a request that holds it alone."""
+    for resource_spans in _WHOLE.decode(data).resourceSpans or ():
+        for scope in resource_spans.scopeSpans or ():
+            spans = scope.spans or []
+            if number < len(spans):
+                return _alone(resource_spans.resource, scope.scope, spans[number])
+            number -= len(spans)
+    raise AssertionError("the span was counted in this very message")
 
 
-def integer(value: int | str, low: int, high: int) -> int:
-    """A 64-bit integer written as a number or as decimal text.
-
-    Raises:
-        ValueRefused: If it is neither, or outside of the range.
-    """
-    if isinstance(value, str):
-        digits = value.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
-            raise ValueRefused(f"{value[:40]!r} is not an integer")
-        value = int(value)
-    if not low <= value <= high:
-        raise ValueRefused(f"{value} does not fit into 64 bits")
-    return value
+def _alone(resource: msgspec.Raw, scope: msgspec.Raw, raw: msgspec.Raw) -> tuple[str, bytes]:
+    scopes = {"scope": scope if bytes(scope) else {}, "spans": [raw]}
+    whole = {"resource": resource if bytes(resource) else {}, "scopeSpans": [scopes]}
+    span = _SPAN.decode(raw)
+    words = f"trace_id={span.traceId} span_id={span.spanId} name={span.name}"
+    return shown(words), msgspec.json.encode({"resourceSpans": [whole]})
 
 
-def _double(value: float | str, *, inside: bool) -> float | str:
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise ValueRefused(f"{str(value)[:40]!r} is not a double") from error
-    return number if math.isfinite(number) or not inside else non_finite(number)
+def _enum(value: int | None) -> int:
+    """Bring an enum of any size into range; -1 is as unknown as any other unknown value."""
+    return -1 if value is not None and not -1 <= value <= 255 else value or 0
 
 
-def _base64(text: str) -> str:
-    """Base64 in its one standard form, as the protobuf path writes it; the URL alphabet is read too."""
-    standard = text.replace("-", "+").replace("_", "/").rstrip("=")
-    try:
-        data = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
-    except binascii.Error as error:
-        raise ValueRefused(f"{text[:40]!r} is not base64") from error
-    return base64.b64encode(data).decode()
+def _raws(values: list[msgspec.Raw] | None) -> list[bytes]:
+    return [bytes(value) for value in values or ()]
 
 
-def read_resource(raw: bytes) -> Resource:
-    """Decode one distinct resource; empty bytes are a resource without attributes."""
-    try:
-        attributes = (_RESOURCE.decode(raw).attributes if raw not in {b"", b"null"} else None) or ()
-        return as_resource([(pair.key or "", plain(pair.value)) for pair in attributes])
-    except _UNREADABLE as error:
-        return refused_resource(f"its resource cannot be read: {error}")
+def _encode(values: Iterable[Any]) -> tuple[Codes, list[Any]]:
+    """Dictionary-encode: the code of each value, and the distinct values in order of first sight."""
+    seen: defaultdict[Any, int] = defaultdict(count().__next__)
+    codes = np.array([seen[value] for value in values], dtype=np.int64)
+    return codes, list(seen)
 
 
-def events_text(raws: Iterable[bytes]) -> str:
-    """A span's events as JSON text.
-
-    Raises:
-        ValueRefused: If one cannot be read.
-    """
-    try:
-        events = [_EVENT.decode(raw) for raw in raws]
-        times = [integer(e.timeUnixNano or 0, 0, UINT64_MAX) for e in events]
-        rows = [event_row(t, e.name or "", _plain_pairs(e.attributes)) for t, e in zip(times, events, strict=True)]
-    except _UNREADABLE as error:
-        raise ValueRefused(str(error)) from error
-    return json_text(rows)
-
-
-def links_text(raws: Iterable[bytes]) -> str:
-    """A span's links as JSON text.
-
-    Raises:
-        ValueRefused: If one cannot be read.
-    """
-    try:
-        links = [_LINK.decode(raw) for raw in raws]
-        rows = [
-            link_row((x.traceId or "").lower(), (x.spanId or "").lower(), _plain_pairs(x.attributes)) for x in links
-        ]
-    except _UNREADABLE as error:
-        raise ValueRefused(str(error)) from error
-    return json_text(rows)
+def _times(values: list[int | str], bad: list[int]) -> npt.NDArray[np.uint64]:
+    """Numbers or decimal text -> 64 bits; ``bad`` gains the rows where it is neither or does not fit."""
+    texts = [value if isinstance(value, str) else str(value) for value in values]
+    read = pl.Series(texts, dtype=pl.String).cast(pl.UInt64, strict=False)
+    bad.extend(read.is_null().arg_true().to_list())
+    return read.fill_null(0).to_numpy()

@@ -8,8 +8,10 @@ is null. Inside JSON text, numbers and booleans stay what they are; what JSON ca
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+import polars as pl
 
 MAX_DEPTH = 100
 """Nesting of arrays and lists that is still read; protobuf's own parsers stop there too."""
@@ -48,23 +50,19 @@ class Resource:
     reason: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Attributes:
-    """Distinct attributes in order of first sight; the position is the attribute's code."""
+    """Distinct attributes in order of first sight; the position is the attribute's code.
 
-    keys: list[str] = field(default_factory=list)
-    texts: list[str | None] = field(default_factory=list)
-    reasons: dict[int, str] = field(default_factory=dict)
+    Args:
+        keys: Text.
+        texts: Text; null for an empty value.
+        reasons: Code -> why it cannot be read; key and text then mean nothing.
+    """
 
-    def add(self, key: str, text: str | None) -> None:
-        """Append one attribute."""
-        self.keys.append(key)
-        self.texts.append(text)
-
-    def refuse(self, reason: str) -> None:
-        """Append an attribute that cannot be read."""
-        self.reasons[len(self.keys)] = reason
-        self.add("", None)
+    keys: pl.Series
+    texts: pl.Series
+    reasons: dict[int, str]
 
 
 def as_text(value: Any) -> str | None:

@@ -1,0 +1,146 @@
+"""Attributes of spans and resources -> promoted columns, and maps of all the others.
+
+Attributes arrive as codes into a table of distinct ones, so that what an attribute costs here is array work on
+small integers; texts are only ever pointed at.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from weaver_forge.decode.otlp_values import INT32_MAX, RESOURCE_DEFAULTS, Attributes, Resource
+
+Codes = npt.NDArray[np.int64]
+
+MAP_DTYPE = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
+
+_PROMOTED: dict[str, tuple[str, ...]] = {
+    # column -> attribute names, the current semantic convention first
+    "http_request_method": ("http.request.method", "http.method"),
+    "http_response_status_code": ("http.response.status_code", "http.status_code"),
+    "http_route": ("http.route",),
+    "rpc_method": ("rpc.method",),
+    "db_system_name": ("db.system.name", "db.system"),
+    "server_address": ("server.address", "net.peer.name"),
+    "error_type": ("error.type",),
+}
+_INTEGER_COLUMN = "http_response_status_code"
+_SLOTS = [(column, name) for column, names in _PROMOTED.items() for name in names]
+_SLOT_OF = {name: slot for slot, (_, name) in enumerate(_SLOTS)}
+_NO_SLOT = len(_SLOTS)
+
+_MOST_MARKS = 64 * 1024 * 1024
+"""Marks (spans x distinct keys) above which repeated keys are looked for by sorting; one mark is one byte."""
+
+
+def resource_columns(resources: Sequence[Resource], of_span: npt.NDArray[Any]) -> dict[str, pl.Series]:
+    """The promoted columns of each span's resource, and the map of its other attributes."""
+    pairs = [pair for resource in resources for pair in resource.rest]
+    counts = np.array([len(resource.rest) for resource in resources], dtype=np.int64)
+    keys, texts = (pl.Series([pair[side] for pair in pairs], dtype=pl.String) for side in (0, 1))
+    columns = {
+        column: pl.Series([resource.columns[column] for resource in resources], dtype=pl.String)
+        for column in RESOURCE_DEFAULTS
+    }
+    columns["resource_attributes"] = _maps(keys, texts, counts)
+    return {column: values.gather(of_span) for column, values in columns.items()}
+
+
+def span_attributes(
+    attributes: Attributes, codes: npt.NDArray[Any], counts: Codes
+) -> tuple[dict[str, pl.Series], pl.Series]:
+    """The promoted columns, and the map of every attribute that was not promoted.
+
+    Where a span has both the current and the old name, the current one is promoted and the old one stays in
+    the map; a key that a span repeats counts once, the first.
+
+    Args:
+        attributes: The distinct attributes.
+        codes: Flat over all spans; position in ``attributes``.
+        counts: Attributes of each span.
+    """
+    key_codes, keys = _encoded(attributes.keys)
+    n = len(counts)
+    owners = np.repeat(np.arange(n, dtype=np.int32), counts)
+    slots = _slots(attributes, key_codes, keys)[codes]
+    at = np.flatnonzero(slots != _NO_SLOT)[::-1]  # backwards: of a repeated key the first is written last
+    by_slot = at[np.argsort(slots[at], kind="stable")]
+    bounds = np.searchsorted(slots[by_slot], np.arange(_NO_SLOT + 1, dtype=np.int8))
+    in_map = np.ones(len(codes), dtype=bool)
+    texts = attributes.texts.extend_constant(None, 1).rechunk()  # its last position stands for an absent attribute
+    where = np.full((len(_PROMOTED), n), len(texts) - 1, dtype=np.uint32)
+    for number, names in enumerate(_PROMOTED.values()):
+        chosen = np.full(n, -1, dtype=np.int32)
+        for name in reversed(names):
+            mine = by_slot[bounds[_SLOT_OF[name]] : bounds[_SLOT_OF[name] + 1]]
+            chosen[owners[mine]] = mine
+        has = np.flatnonzero(chosen >= 0)
+        taken = chosen[has]
+        in_map[taken] = False
+        where[number, has] = codes[taken]
+    found = texts.gather(pl.Series(where.reshape(-1)))
+    promoted = {column: found.slice(number * n, n) for number, column in enumerate(_PROMOTED)}
+    promoted[_INTEGER_COLUMN] = promoted[_INTEGER_COLUMN].cast(pl.Int32)
+    left = np.flatnonzero(in_map)
+    left_codes, left_owners = codes[left], owners[left]
+    kept = _first_of_each(left_owners, key_codes[left_codes], len(keys), n)
+    if kept is not None:
+        left_codes, left_owners = left_codes[kept], left_owners[kept]
+    which = pl.Series(left_codes.astype(np.uint32))
+    return promoted, _maps(attributes.keys.gather(which), texts.gather(which), np.bincount(left_owners, minlength=n))
+
+
+def _encoded(keys: pl.Series) -> tuple[npt.NDArray[np.int32], list[str]]:
+    encoded = keys.to_arrow().dictionary_encode()
+    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+
+
+def _slots(attributes: Attributes, key_codes: npt.NDArray[np.int32], keys: list[str]) -> npt.NDArray[np.int8]:
+    """Each distinct attribute's place among the promoted names; an empty or wrongly typed value has none."""
+    of_key = np.array([_SLOT_OF.get(key, _NO_SLOT) for key in keys], dtype=np.int8)
+    slots = of_key[key_codes]
+    slots[attributes.texts.is_null().to_numpy()] = _NO_SLOT
+    for name in _PROMOTED[_INTEGER_COLUMN]:
+        rows = np.flatnonzero(slots == _SLOT_OF[name])
+        fits = [_is_int32(text) for text in attributes.texts.gather(rows)]
+        slots[rows[~np.array(fits, dtype=bool)]] = _NO_SLOT
+    return slots
+
+
+def _is_int32(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= INT32_MAX
+
+
+def _first_of_each(
+    owners: npt.NDArray[np.int32], keys: npt.NDArray[np.int32], n_keys: int, n_spans: int
+) -> Codes | None:
+    """Which attributes stay when repetitions of a key within a span are dropped; None for all of them."""
+    if n_keys * n_spans <= _MOST_MARKS:
+        pairs = owners * np.int32(n_keys) + keys
+        marks = np.zeros(n_keys * n_spans, dtype=bool)
+        marks[pairs] = True
+        repeated = bool(np.count_nonzero(marks) < len(pairs))
+    else:
+        pairs = owners * np.int64(n_keys) + keys
+        repeated = bool((np.diff(np.sort(pairs)) == 0).any())
+    if not repeated:
+        return None
+    _, first = np.unique(pairs, return_index=True)
+    kept: Codes = np.sort(first)
+    return kept
+
+
+def _maps(keys: pl.Series, texts: pl.Series, counts: npt.NDArray[Any]) -> pl.Series:
+    """Flat keys and values -> one list of {key, value} a row; polars has no constructor from offsets."""
+    offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int64))
+    newest = pl.CompatLevel.newest()  # views: texts are pointed at, not copied
+    pairs = [side.to_arrow(compat_level=newest) for side in (keys, texts)]
+    series = pl.from_arrow(
+        pa.LargeListArray.from_arrays(offsets, pa.StructArray.from_arrays(pairs, names=["key", "value"]))
+    )
+    assert isinstance(series, pl.Series)
+    return series.cast(MAP_DTYPE) if series.dtype != MAP_DTYPE else series
