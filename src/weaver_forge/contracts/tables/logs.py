@@ -1,4 +1,4 @@
-"""Logs: records as OTLP says them (raw), templates and their counts by the minute (core)."""
+"""Logs: records as OTLP says them. What is computed from them is in ``log_marts``."""
 
 from weaver_forge.contracts.table import Column, Table
 from weaver_forge.contracts.tables.metrics import SCOPE_COLUMNS, SERVICE_COLUMNS

@@ -1,7 +1,4 @@
-"""Metrics: data points as OTLP says them (raw), and series by the minute and resource use (core).
-
-Put here tables made of metric points alone. RED marts and the points that models read are in ``operations``.
-"""
+"""Metrics: data points as OTLP says them. What is computed from them is in ``metric_marts``."""
 
 from weaver_forge.contracts.table import Column, Table
 
