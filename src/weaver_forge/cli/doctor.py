@@ -52,6 +52,7 @@ def _published(health: Health) -> None:
     text.group("Refused most often", [f"{r['n']} x {r['source']}: {r['reason']}" for r in health.rejected])
     if health.link_rate is not None:
         text.group("Links", [f"{health.link_rate:.0%} of {health.n_results} test results have a revision"])
+    _telemetry(health)
     speaks = {True: "baseline", False: "model", None: "-"}
     rows = [
         [r["decision"], r["entity"], speaks[r["is_baseline"]], r["method"], r["n_predictions"], instant(r["newest_at"]),
@@ -61,6 +62,16 @@ def _published(health: Health) -> None:
     columns = ("decision", "of", "speaks", "method", "predictions", "newest", "why")
     text.group("Decisions", text.table(columns, rows))
     text.group("Missing", [f"{r['source']}: {r['decision']} is without it: {r['without_it']}" for r in health.disabled])
+
+
+def _telemetry(health: Health) -> None:
+    rows = []
+    for r in health.telemetry:
+        worst = f"{r['n']} x {r['finding_id']}: {r['attribute']}" if r["finding_id"] else None
+        rows.append([r["service_key"], r["score"], r["coverage"], worst])
+    if rows:
+        lines = text.table(("service", "score", "defined", "most frequent violation"), rows)
+        text.group("Telemetry against the semantic conventions, worst first", lines)
 
 
 def _record(health: Health) -> None:

@@ -105,9 +105,8 @@ class Renaming:
         if key in BY_KIND:
             new = next((name for kinds, name in BY_KIND[key] if kind in kinds), None)
         elif metric is not None and key in self.registry.renames.in_metrics:
-            new = next(
-                (to for to, of in self.registry.renames.in_metrics[key].items() if metric in of), self.names.get(key)
-            )
+            anywhere = None if key in METRICS_ONLY else self.names.get(key)
+            new = next((to for to, of in self.registry.renames.in_metrics[key].items() if metric in of), anywhere)
             new = _followed(self.registry, new) if new else None
         elif key in METRICS_ONLY:
             new = None

@@ -17,7 +17,7 @@ from weaver_forge.contracts.tables.semconv import (
     CORE_SEMANTIC_QUALITY,
     CORE_SEMANTIC_SIGNALS,
 )
-from weaver_forge.semconv import bulk, tally
+from weaver_forge.semconv.judging import Judging
 from weaver_forge.semconv.registry import Registry
 from weaver_forge.semconv.renaming import Renaming
 from weaver_forge.semconv.upgrade import PROMOTED
@@ -81,27 +81,18 @@ def judged(
 ) -> dict[str, pl.DataFrame]:
     """The findings, quality and span classes of one day, by the names of their tables."""
     start = int((datetime.combine(day, time()) - datetime(1970, 1, 1)) / timedelta(microseconds=1)) * 1000  # noqa: DTZ001 - naive UTC
-    tallies, signals, resources, points = [], [], [], []
+    judging = Judging(registry, renaming)
     for chunk in _chunks(con, *_INPUTS[0], start):
-        counted, classes = tally.tally_spans(chunk, registry, renaming)
-        tallies.append(counted)
-        signals.append(classes)
-        resources.append(tally.tally_resources(chunk, "start_unix_ns"))
+        judging.add_spans(chunk)
     for chunk in _chunks(con, *_INPUTS[1], start):
-        tallies.append(tally.tally_points(chunk, registry, renaming))
-        points.append(bulk.point_findings(chunk, registry))
-        resources.append(tally.tally_resources(chunk, "time_unix_ns"))
+        judging.add_points(chunk)
     for chunk in _chunks(con, *_INPUTS[2], start):
-        tallies.append(tally.tally_logs(chunk, registry, renaming))
-        resources.append(tally.tally_resources(chunk, "time_unix_ns"))
-    if resources:
-        tallies.append(tally.resource_tally(pl.concat(resources), registry))
-    whole = tally.added_up(tallies)
+        judging.add_logs(chunk)
     known = (pl.col("day_at") + KNOWN_AFTER).alias("known_at")
     frames = {
-        CORE_SEMANTIC_FINDINGS: bulk.merged([bulk.findings(whole, registry), *points]),
-        CORE_SEMANTIC_QUALITY: bulk.quality(whole, registry),
-        CORE_SEMANTIC_SIGNALS: tally.signals_added_up(signals),
+        CORE_SEMANTIC_FINDINGS: judging.findings(),
+        CORE_SEMANTIC_QUALITY: judging.quality(),
+        CORE_SEMANTIC_SIGNALS: judging.signals(),
     }
     return {table.name: shaped(table, frame.with_columns(known)) for table, frame in frames.items()}
 
