@@ -1,7 +1,7 @@
 """Test reports of every format -> ``raw_tests__results``: one row an execution attempt, whatever wrote it.
 
 The format is told by how a file begins, never by its name. There is one reader a format (``junit``, ``go_test``,
-``ctrf``, ``trx``, ``nunit``, ``xunit``); linking reports to runs and revisions is ``links.ci``.
+``ctrf``, ``gitlab_test_report``, ``trx``, ``nunit``, ``xunit``); linking reports to runs and revisions is ``links.ci``.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
 from weaver_forge.decode import junit
 from weaver_forge.decode.ctrf import read_ctrf
+from weaver_forge.decode.gitlab_test_report import is_gitlab, read_gitlab
 from weaver_forge.decode.go_test import is_go_test, read_go_test
 from weaver_forge.decode.nunit import read_nunit
 from weaver_forge.decode.report import Report, escaped, lines_of
@@ -51,6 +52,7 @@ _REFUSED_ROOTS = {
 }
 _READERS: dict[str, Callable[[bytes], Report]] = {
     "ctrf": read_ctrf,
+    "gitlab": read_gitlab,
     "trx": read_trx,
     "nunit": read_nunit,
     "xunit": read_xunit,
@@ -97,9 +99,11 @@ def sniff(head: bytes) -> tuple[str | None, str]:
     if start.startswith((b"{", b"[")) or (not start.startswith(b"<") and b"\n{" in start):
         if is_go_test(start):
             return "go_test", ""
+        if is_gitlab(start):
+            return "gitlab", ""
         if start.startswith(b"{") and _CTRF.search(start):
             return "ctrf", ""
-        return None, "JSON, but neither events of go test -json nor a CTRF report"
+        return None, "JSON, but neither events of go test -json, nor a CTRF report, nor one of GitLab"
     return _sniff_xml(head)
 
 
