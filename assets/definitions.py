@@ -6,7 +6,7 @@ and anything a hook needs in weaver_forge: the gate runs where Dagster is not in
 
 import dagster as dg
 
-from assets.core import changes, ci, operations, semantics
+from assets.core import changes, ci, entities, operations, semantics
 from assets.core.traces import trace_assets
 from assets.decisions import decision_assets, decision_tables
 from assets.jobs import jobs, schedules, sensors
@@ -47,6 +47,7 @@ def build_defs(deployment: Deployment) -> dg.Definitions:
             *ci.assets,
             *operations.assets,
             *semantics.assets,
+            *entities.assets,
             *trace_assets(deployment.settings),
             *(asset for spec in specs for asset in decision_assets(spec)),
             spool_asset,

@@ -110,15 +110,19 @@ def sensors(settings: Settings, warehouse: Warehouse, all_jobs: dict[str, Any]) 
         job=all_jobs["ingest"],
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="New files in data/inbox/<source>/ are taken in.",
+        description="New files in data/inbox/<source>/ and spooled decisions are taken in.",
     )
     def inbox(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         stamp = inbox_stamp(settings)
-        if not stamp or stamp == context.cursor:
+        if stamp and stamp != context.cursor:
+            context.update_cursor(stamp)
+            yield dg.RunRequest(run_key=f"inbox {stamp}")
+        elif not left_over(settings):
             yield dg.SkipReason("nothing new in the inbox")
-            return
-        context.update_cursor(stamp)
-        yield dg.RunRequest(run_key=f"inbox {stamp}")
+        elif context.instance.get_runs_count(dg.RunsFilter(job_name="ingest", statuses=_UNDER_WAY)):
+            yield dg.SkipReason("the inbox is being taken in")
+        else:
+            yield dg.RunRequest(run_key=f"inbox {stamp}, again at {settings.now():%Y-%m-%d %H:%M}"[:-1])
 
     @dg.sensor(
         name="touched_days",
@@ -150,6 +154,19 @@ def inbox_stamp(settings: Settings) -> str:
     )
     newest = max((path.stat().st_mtime_ns for path in files), default=0)
     return f"{len(files)} files, {sum(path.stat().st_size for path in files)} bytes, newest {newest}" if files else ""
+
+
+def left_over(settings: Settings) -> bool:
+    """Whether a run that failed (a full disk) left something that a run deletes when it succeeds.
+
+    It is asked for again every ten minutes: nothing else may come that would start the next run.
+    """
+    folders = [settings.spool, *(settings.inbox / source.name / "received" for source in SOURCES)]
+    return any(
+        path.is_file() and not path.name.startswith(".") and path.suffix != ".rejected"
+        for folder in folders
+        for path in folder.rglob("*")
+    )
 
 
 def run_config(inputs: dict[str, dict[str, Any]] | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from assets.raw import SOURCES as RAW_SOURCES
 from assets.raw import git
 from assets.raw.intake import raw_assets
 from assets.resources import Deployment
+from assets.spool import SPOOL
 from assets.tables import CONTRACT
 from weaver_forge.contracts.decision import feature_table
 from weaver_forge.contracts.table import Table
@@ -63,7 +64,7 @@ def test_asset_keys_are_the_declared_tables_the_models_their_scores_and_the_snap
     kinds = [(spec, kind) for spec in deployment.specs for kind in spec.kinds]
     learned = {key(spec, kind) for spec, kind in kinds for key in (model_key, score_key)}
 
-    assert set(assets) == {*declared(deployment), *learned, SNAPSHOT}
+    assert set(assets) == {*declared(deployment), *learned, SNAPSHOT, SPOOL}
 
 
 def test_a_code_location_is_loaded_without_touching_the_warehouse(
@@ -105,10 +106,8 @@ def test_dependencies_lead_from_sources_to_the_snapshot(
     """Raw tables have no upstream; every other asset has, and all of it exists."""
     upstream = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in assets.items()}
 
-    assert {name for name, deps in upstream.items() if not deps} == {t.name for t in ALL if t.layer == "raw"} - {
-        "raw_ingest__inputs",
-        "raw_ingest__rejected",
-    }
+    sources = {t.name for t in ALL if t.layer == "raw"} - {"raw_ingest__inputs", "raw_ingest__rejected"}
+    assert {name for name, deps in upstream.items() if not deps} == sources | {SPOOL}
     assert set().union(*upstream.values()) <= set(assets)
 
 
@@ -142,13 +141,16 @@ def test_the_jobs_are_the_steps_of_the_loop(deployment: Deployment, defs: dg.Def
     assert steps["publish"] < steps["retrain"]
     assert not any(name.startswith(("model_", "feat_")) for name in steps["publish"])
     assert SNAPSHOT in steps["publish"]
-    assert steps["ingest"] == {n for n in declared(deployment) if n.startswith(("raw_", "core_"))} - steps["marts"]
+    assert steps["ingest"] == {n for n in declared(deployment) if n.startswith(("raw_", "core_"))} - steps["marts"] | {
+        SPOOL
+    }
 
 
-def test_retraining_and_publishing_are_scheduled_in_utc(defs: dg.Definitions) -> None:
+def test_upkeep_retraining_and_publishing_are_scheduled_in_utc(defs: dg.Definitions) -> None:
     scheduled = {schedule.name: schedule for schedule in defs.schedules or ()}
 
     assert {name: schedule.job_name for name, schedule in scheduled.items()} == {
+        "compact_nightly": "compact",
         "retrain_nightly": "retrain",
         "publish_hourly": "publish",
     }
@@ -196,6 +198,25 @@ def test_the_inbox_starts_an_ingest_once_a_file_is_there(watched: tuple[Settings
     assert unchanged.run_requests == []
     assert len(grown.run_requests or ()) == 1
     assert (grown.run_requests or [])[0].run_key != (first.run_requests or [])[0].run_key
+
+
+@pytest.mark.parametrize("name", ["otlp/received/traces-1.otlp", "decisions/1.jsonl"])
+def test_what_a_failed_run_left_in_the_inbox_is_asked_for_again(
+    watched: tuple[Settings, dg.SensorDefinition], name: str
+) -> None:
+    """A run that succeeds deletes it; after a full disk nothing else may come that would start the next run."""
+    settings, sensor = watched
+    put = settings.inbox / name
+    put.parent.mkdir(parents=True)
+    put.write_bytes(b"{}")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = sensor.evaluate_tick(dg.build_sensor_context(instance))
+        again = sensor.evaluate_tick(dg.build_sensor_context(instance, cursor=first.cursor))
+
+    keys = [[request.run_key for request in ticked.run_requests or ()] for ticked in (first, again)]
+    assert [len(found) for found in keys] == [1, 1]
+    assert keys[0] != keys[1]
 
 
 @pytest.mark.parametrize("name", ["nobody/report.xml", "tests/.report.xml.part"])
