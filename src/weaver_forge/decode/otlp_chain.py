@@ -18,7 +18,7 @@ _HEADER = 16
 _MAX_STEPS = 2_000_000
 """Fields looked at while finding back: about a second. Then the rest is refused."""
 _STARTS = re.compile(rb"(?=[\x00-\x04][\s\S]{3}(?:\x0a|\x28\xb5\x2f\xfd|\{))")
-_VARINT_STARTS = re.compile(rb"(?=[\s\S][\x00-\x7f]?[\x00-\x7f]?[\x00-\x1f]?(?:\x0a|\x28\xb5\x2f\xfd|\{))")
+_VARINT_STARTS = re.compile(rb"(?=[\x80-\xff]{0,3}[\x00-\x7f](?:\x0a|\x28\xb5\x2f\xfd|\{))")
 
 
 def header(data: memoryview, at: int, framing: str) -> tuple[int, int] | None:
@@ -117,8 +117,8 @@ def chain(window: Window, name: str, framing: str) -> Iterator[Message | Rejecte
                 return
             continue
         start, end = found
-        if framing == "fixed" and start == end:
-            window.skip(end + _zeros(window.view(end + 4096)[end:]))
+        if start == end:  # an empty request says nothing
+            window.skip(end + (_zeros(window.view(end + 4096)[end:]) if framing == "fixed" else 0))
             continue
         if framing != "bare" and _outline(window.view(end)[start:]) < 0 and not _goes_on(window, end, framing):
             yield from _lost(window, name, framing, at_end=False)

@@ -70,17 +70,23 @@ def messages(
     """
     window = Window(iter(blocks), offset)
     found = framing if framing not in {None, "empty", "unknown"} else _framing(window)
-    if found == "json":
-        yield from json_messages(window, name)
-    elif found in _BINARY:
-        yield from chain(window, name, found)
-    elif found == "unknown":
-        yield _unknown(window, name)
-        return
-    if window.damage and window.n_left:
-        yield Rejected(name, f"byte {window.offset}", window.damage, shown(window.rest()), window.rest(), window.offset)
-    elif window.damage:
-        yield Rejected(name, f"byte {window.offset}", window.damage, offset=window.offset)
+    tail = False
+    for piece in _pieces(window, name, found):
+        tail = tail or isinstance(piece, Tail)
+        yield piece
+    if window.damage:
+        rest = window.rest()
+        yield Rejected(name, f"byte {window.offset}", window.damage, shown(rest), rest or None, window.offset)
+    elif window.cut and not tail:
+        yield Tail(window.offset, window.n_left, window.cut, f"byte {window.offset}")
+
+
+def _pieces(window: Window, name: str, framing: Framing) -> Iterator[Message | Rejected | Tail]:
+    if framing == "json":
+        return json_messages(window, name)
+    if framing in _BINARY:
+        return chain(window, name, framing)
+    return iter((_unknown(window, name),) if framing == "unknown" and not window.damage else ())
 
 
 def split(frame: Frame) -> Iterator[Message | Rejected]:

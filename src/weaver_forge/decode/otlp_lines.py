@@ -9,7 +9,8 @@ from weaver_forge.contracts.batch import Rejected
 from weaver_forge.decode.otlp_pieces import MAX_MESSAGE_BYTES, Message, Tail, Window, message, shown
 
 _MARK = b"\xef\xbb\xbf"
-_OPENING = re.compile(rb'\s*\{\s*["}]')
+_OPENING = re.compile(rb'\s*\{\s*(?:["}]|$)')
+_HEAD = 1024
 _MAX_SKIPPED = 1 << 30
 """Bytes of an endless line that are read to find its end; then the rest of the file is refused."""
 
@@ -21,9 +22,9 @@ def looks_like_json(head: bytes, *, anywhere: bool = False) -> bool:
     object: a bare one begins with a newline, and a varint length of 123 is an opening brace.
     """
     text = head.removeprefix(_MARK)
-    if any(byte < 32 and byte not in b"\t\n\r" for byte in text[:1024]):
+    if any(byte < 32 and byte not in b"\t\n\r" for byte in text[:_HEAD]):
         return False
-    if _OPENING.match(text):
+    if _OPENING.match(text[:_HEAD]):
         return True
     return anywhere and (text.lstrip()[:1] == b"{" or b"\n{" in text)
 
@@ -86,7 +87,7 @@ def _line_end(window: Window, start: int = 0) -> int:
             return found + 1
         if not more or window.n_left > MAX_MESSAGE_BYTES:
             return window.n_left
-        start, size = window.n_left, window.n_left + 1
+        start, size = window.n_left, min(2 * window.n_left, MAX_MESSAGE_BYTES + 1)
 
 
 def _too_long(window: Window, name: str, position: str) -> Iterator[Rejected]:
