@@ -20,11 +20,11 @@ import polars as pl
 
 from weaver_forge.contracts.batch import Batch, Rejected
 from weaver_forge.decode.otlp import decode_messages
-from weaver_forge.decode.otlp_framing import Message
+from weaver_forge.decode.otlp_framing import Message, Tail
 from weaver_forge.decode.otlp_logs import decode_log_messages
 from weaver_forge.decode.otlp_metrics import decode_metric_messages
 from weaver_forge.errors import WeaverForgeError
-from weaver_forge.sources.streams import Tail, read_messages
+from weaver_forge.sources.streams import read_messages
 from weaver_forge.warehouse import Warehouse
 from weaver_forge.warehouse.lake import Staged
 
@@ -93,9 +93,7 @@ def decode_whole(path: Path) -> Batch:
     pieces = list(read_messages(path))
     batch = decode_signals([piece for piece in pieces if isinstance(piece, Message)], str(path))
     cut = [
-        Rejected(str(path), f"byte {tail.offset}", tail.reason, offset=tail.offset)
-        for tail in pieces
-        if isinstance(tail, Tail)
+        Rejected(str(path), tail.position, tail.reason, offset=tail.offset) for tail in pieces if isinstance(tail, Tail)
     ]
     refused = [piece for piece in pieces if isinstance(piece, Rejected)]
     return Batch(batch.tables, (*refused, *batch.rejected, *cut), batch.notes)

@@ -87,7 +87,8 @@ class Books:
             request: The input.
             sha256: Of what was taken in of it.
             now: Naive UTC.
-            more: Other columns; n_rows and n_rejected are added to those noted before.
+            more: Other columns, size and time as they were before it was read; n_rows and n_rejected are added to
+                those noted before.
             shorter: What was noted of the same file since the last write; its counts go over to the longer one.
         """
         name, context, size, modified = request.stamp
@@ -98,7 +99,7 @@ class Books:
         row: Row = {
             "source": self._source, "input_sha256": sha256, "context": context, "name": name, "size_bytes": size,
             "modified_at": modified, "ingested_at": now, "bytes_taken": None, "head_sha256": None,
-            "tail_bytes": None, "tail_state": None, **more, **counts,
+            "decoded_bytes": None, "tail_bytes": None, "tail_state": None, **more, **counts,
         }  # fmt: skip
         self._inputs[sha256, context] = row
 
@@ -144,6 +145,8 @@ class Books:
 
     def _learn(self, row: Row) -> None:
         self._known[row["input_sha256"], row["context"]] = row
-        taken = row["size_bytes"] if row["bytes_taken"] is None else row["bytes_taken"] + (row["tail_bytes"] or 0)
+        taken = row["size_bytes"] if row["bytes_taken"] is None else row["bytes_taken"]
+        if row["decoded_bytes"] is None and row["tail_bytes"]:  # a compressed file is hashed with its tail
+            taken += row["tail_bytes"]
         if taken == row["size_bytes"]:  # a file whose end was not reached has to be looked at again
             self._seen[row["name"], row["context"], row["size_bytes"], row["modified_at"]] = row

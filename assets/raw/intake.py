@@ -150,6 +150,7 @@ class _Intake:
         self._rows: dict[str, list[pl.DataFrame]] = {}
         self._staged: dict[str, list[Staged]] = {}
         self._received: list[Path] = []
+        self._restated: dict[str, pl.DataFrame] = {}
         self.read, self.skipped, self.decoded, self.refused = 0, 0, 0, 0
         self.new: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -204,15 +205,17 @@ class _Intake:
         if request.path.is_file() and self._books.unchanged(request) is not None:
             self._skip(request)
             return
+        _, _, size, modified = request.stamp  # before it is read: a change from now on is seen the next time
         identity = self._source.identify(request.path)
         if self._books.row_of(identity, request.context) is not None:
             self._skip(request)
         else:
-            self._decode(request, identity)
+            self._decode(request, identity, {"size_bytes": size, "modified_at": modified})
 
-    def _decode(self, request: Request, identity: str) -> None:
+    def _decode(self, request: Request, identity: str, more: dict[str, object]) -> None:
         now = self._deployment.settings.now()
         n_rows, n_refused = 0, 0
+        self._restated.clear()
         for batch in self._source.decode(request, self._deployment):
             for name, frame in batch.tables.items():
                 self._keep(name, frame)
@@ -224,7 +227,7 @@ class _Intake:
             self._deployment.notes += batch.notes
             if sum(frame.height for frames in self._rows.values() for frame in frames) > FLUSH_ROWS:
                 self._write_rows()
-        self._books.note_input(request, identity, now, {"n_rows": n_rows, "n_rejected": n_refused})
+        self._books.note_input(request, identity, now, more | {"n_rows": n_rows, "n_rejected": n_refused})
         self._read(request)
         self.decoded, self.refused = self.decoded + n_rows, self.refused + n_refused
 
@@ -245,7 +248,19 @@ class _Intake:
         if table.replace_by in {(), table.key}:
             self._rows.setdefault(name, []).append(frame)
         else:
-            self.new[name] += self._deployment.warehouse.replace(table, frame)
+            self._restate(table, frame)
+
+    def _restate(self, table: Table, frame: pl.DataFrame) -> None:
+        """Replace each value set by an input's first block that has rows of it; later blocks add to that."""
+        warehouse, by = self._deployment.warehouse, list(table.replace_by)
+        before = self._restated.get(table.name, frame.select(by).clear())
+        first = frame.join(before, on=by, how="anti", nulls_equal=True, maintain_order="left")
+        more = frame.join(before, on=by, how="semi", nulls_equal=True, maintain_order="left")
+        if not first.is_empty():
+            self.new[table.name] += warehouse.replace(table, first)
+        if not more.is_empty():
+            self.new[table.name] += warehouse.append(table, more)
+        self._restated[table.name] = pl.concat([before, first.select(by).unique()])
 
     def _write_rows(self) -> None:
         warehouse = self._deployment.warehouse

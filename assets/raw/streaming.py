@@ -5,19 +5,20 @@ writer has not finished waits for the next run. Rows are committed every few hun
 them: killed anywhere, the next run reads at most that much again and adds nothing twice.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from assets.raw.books import REFUSED, WAITING, Books, Request, Row
 from assets.staging import Decoded, decoded
 from weaver_forge.contracts.batch import Rejected
-from weaver_forge.decode.otlp_framing import Message, shown
+from weaver_forge.decode.otlp_framing import Message, Tail, shown
 from weaver_forge.errors import SourceError, StoreBusy, StoreFull
 from weaver_forge.settings import Settings
 from weaver_forge.sources.prefix import Prefix, is_compressed, known_prefix
-from weaver_forge.sources.streams import Tail, read_messages
+from weaver_forge.sources.streams import read_messages
 
 CHUNK_BYTES = 24 * 1024 * 1024
 """Of messages decoded at once: about 45,000 spans. Past it a larger chunk is no faster (measured)."""
@@ -28,7 +29,7 @@ PATIENCE = timedelta(days=1)
 KEPT_BYTES = 64 * 1024 * 1024
 """Refused bytes that are kept of one piece."""
 
-CUT = "the file ends inside a message"
+_HEAD_BYTES = 64
 
 
 @dataclass(slots=True)
@@ -36,7 +37,9 @@ class Growing:
     """A file on its way in.
 
     Args:
-        prefix: What of it is taken in; of a compressed file all of it, from the start, because it cannot grow.
+        prefix: What of it is taken in; of a compressed file all of it, whose inside is told by offsets.
+        start: Where in what it holds the reading begins.
+        size: As it was before it was read, like ``modified_at``.
         resolves: Under what digest a tail was refused that is no longer cut off.
         noted: What was noted of it last, as a digest.
     """
@@ -44,9 +47,20 @@ class Growing:
     request: Request
     prefix: Prefix
     compressed: bool
+    start: int
     size: int
+    modified_at: datetime | None
     resolves: str = ""
     noted: str = ""
+
+    def place(self, item: Rejected) -> str:
+        """A digest of a refused piece and of where it is: the same however its file is cut, copied or moved."""
+        piece = item.data if item.data is not None else item.raw.encode()
+        if not self.compressed:
+            return self.prefix.sha256_with(piece)
+        with self.request.path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        return hashlib.sha256(b"%b%d\0%b" % (head, item.offset or 0, piece)).hexdigest()
 
 
 @dataclass(slots=True)
@@ -107,36 +121,39 @@ class Streams:
     def _open(self, request: Request) -> Growing | None:
         """The file at the place where it goes on; None where there is nothing new in it."""
         seen = self._books.unchanged(request)
-        if seen is not None and not self._out_of_patience(request, seen["tail_state"]):
+        hopeless = seen is not None and seen["tail_state"] == WAITING and self._out_of_patience(request)
+        if seen is not None and not hopeless:
             return None
+        _, _, _, modified = request.stamp
         size = request.path.stat().st_size
-        if is_compressed(request.path):
-            whole = Prefix(request.path)
-            whole.advance(size)
-            return None if self._restamped(request, whole) else Growing(request, whole, True, size)
+        compressed = is_compressed(request.path)
         prefix = known_prefix(request.path, self._books.beginnings(request.context))
-        if prefix.n_bytes == size and (size == 0 or self._restamped(request, prefix)):
+        row = self._books.row_of(prefix.sha256, request.context)
+        if prefix.n_bytes == size and not hopeless:
+            self._restamp(request, row)
             return None
-        row = self._books.row_of(prefix.sha256, request.context)
-        return Growing(request, prefix, False, size, _refused_tail(prefix, row, size))
+        start = prefix.n_bytes
+        if compressed:
+            start = int(row["decoded_bytes"] or 0) if row else 0
+            prefix.advance(size)
+        file = Growing(request, prefix, compressed, start, size, modified)
+        file.resolves = _refused_tail(file, row)
+        return file
 
-    def _restamped(self, request: Request, prefix: Prefix) -> bool:
-        """Whether all of it is known; then it is known by its new name and time too, unless the old file is there."""
-        row = self._books.row_of(prefix.sha256, request.context)
-        if row is None:
-            return False
-        if row["name"] == str(request.path) or not Path(row["name"]).exists():
-            self._books.note_input(request, prefix.sha256, row["ingested_at"], _measures(prefix))
-        return True
+    def _restamp(self, request: Request, row: Row | None) -> None:
+        """Know a file, all of which is known, by its new name and time too, unless the old one is still there."""
+        if row is not None and (row["name"] == str(request.path) or not Path(row["name"]).exists()):
+            kept = ("bytes_taken", "head_sha256", "decoded_bytes", "tail_bytes", "tail_state")
+            self._books.note_input(request, row["input_sha256"], row["ingested_at"], {name: row[name] for name in kept})
 
-    def _out_of_patience(self, request: Request, tail_state: str | None) -> bool:
-        return tail_state == WAITING and self._settings.now() - request.received_at > PATIENCE
+    def _out_of_patience(self, request: Request) -> bool:
+        """Whether nothing will follow: it has not grown for long, or its receiver has sealed it."""
+        return self._settings.now() - request.received_at > PATIENCE or is_received(request.path, self._settings)
 
     def _read(self, file: Growing) -> Iterator[Chunk]:
         """Gather messages to chunks. Where one ends is known when the next piece says where it begins."""
-        start = 0 if file.compressed else file.prefix.n_bytes
-        chunk, held, newest = Chunk(file), 0, start
-        for piece in read_messages(file.request.path, offset=start):
+        chunk, held, newest = Chunk(file), 0, file.start
+        for piece in read_messages(file.request.path, offset=file.start):
             if isinstance(piece, Tail):
                 chunk.tail = piece
                 break
@@ -153,26 +170,23 @@ class Streams:
                 chunk.rejected.append(piece)
                 held += len(piece.data or b"")
         grew = file.request.path.stat().st_size != file.size
-        chunk.end = chunk.tail.offset if chunk.tail else newest if grew else file.size
+        # What is read a second time adds nothing; the end of what grows meanwhile is not known for sure.
+        chunk.end = chunk.tail.offset if chunk.tail else newest if grew or file.compressed else file.size
         chunk.last = True
-        if chunk.tail is not None and (file.compressed or self._hopeless(file)):
-            chunk.rejected.append(self._cut(file, chunk.tail))
+        if chunk.tail is not None and self._out_of_patience(file.request):
+            chunk.rejected.append(_cut(file, chunk.tail))
         yield chunk
 
-    def _hopeless(self, file: Growing) -> bool:
-        """Whether nothing will follow: it has not grown for long, or its receiver has sealed it."""
-        settled = self._settings.now() - file.request.received_at > PATIENCE
-        return settled or is_received(file.request.path, self._settings)
 
-    def _cut(self, file: Growing, tail: Tail) -> Rejected:
-        data = b""
-        if not file.compressed:
-            with file.request.path.open("rb") as opened:
-                opened.seek(tail.offset)
-                data = opened.read(min(tail.n_bytes, KEPT_BYTES + 1))
-        kept = data if data and len(data) <= KEPT_BYTES else None
-        name, reason = str(file.request.path), f"{CUT}: {tail.reason}"
-        return Rejected(name, f"byte {tail.offset}", reason, shown(data), data=kept, offset=tail.offset)
+def _cut(file: Growing, tail: Tail) -> Rejected:
+    """What is refused where a file ends inside a message; its bytes are kept unless they are compressed."""
+    data = b""
+    if not file.compressed:
+        with file.request.path.open("rb") as opened:
+            opened.seek(tail.offset)
+            data = opened.read(KEPT_BYTES + 1)
+    kept = data if data and len(data) <= KEPT_BYTES else None
+    return Rejected(str(file.request.path), tail.position, tail.reason, shown(data), kept, tail.offset)
 
 
 def note(books: Books, chunk: Chunk, result: Decoded, settings: Settings) -> int:
@@ -182,24 +196,29 @@ def note(books: Books, chunk: Chunk, result: Decoded, settings: Settings) -> int
     for item in rejected:
         if not file.compressed and item.offset is not None and file.prefix.n_bytes < item.offset <= chunk.end:
             file.prefix.advance(item.offset)
-        piece = item.data if item.data is not None else item.raw.encode()
-        books.note_rejected(item, file.prefix.sha256_with(piece), file.request.context, now)
-    counts: Row = {"n_rows": result.n_rows, "n_rejected": len(rejected)}
-    if file.compressed:
-        if chunk.last:
-            books.note_input(file.request, file.prefix.sha256, now, counts | _measures(file.prefix))
-        return len(rejected)
-    file.prefix.advance(chunk.end)
-    tail: Row = {}
-    if chunk.tail is not None:
-        refused = any(item.offset == chunk.tail.offset for item in chunk.rejected)
-        tail = {"tail_bytes": chunk.tail.n_bytes, "tail_state": REFUSED if refused else WAITING}
-    more = counts | _measures(file.prefix) | tail
-    books.note_input(file.request, file.prefix.sha256, now, more, shorter=file.noted)
-    file.noted = file.prefix.sha256
+        books.note_rejected(item, file.place(item), file.request.context, now)
     if file.resolves and result.n_rows:
         books.note_resolved(file.resolves)
+    if file.compressed and not chunk.last:
+        return len(rejected)  # how far the compressed bytes were read is not known until their end
+    if not file.compressed:
+        file.prefix.advance(chunk.end)
+    more: Row = {
+        "n_rows": result.n_rows, "n_rejected": len(rejected), "size_bytes": file.size,
+        "modified_at": file.modified_at, "bytes_taken": file.prefix.n_bytes, "head_sha256": file.prefix.head_sha256,
+        "decoded_bytes": chunk.end if file.compressed else None, **_tail(chunk),
+    }  # fmt: skip
+    books.note_input(file.request, file.prefix.sha256, now, more, shorter=file.noted)
+    file.noted = file.prefix.sha256
     return len(rejected)
+
+
+def _tail(chunk: Chunk) -> Row:
+    if chunk.tail is None:
+        return {}
+    n_bytes = chunk.tail.n_bytes if chunk.file.compressed else chunk.file.size - chunk.tail.offset
+    refused = any(item.offset == chunk.tail.offset for item in chunk.rejected)
+    return {"tail_bytes": n_bytes, "tail_state": REFUSED if refused else WAITING}
 
 
 def is_received(path: Path, settings: Settings) -> bool:
@@ -213,15 +232,14 @@ def as_problem(error: SourceError | OSError, path: Path) -> SourceError:
     return error if isinstance(error, SourceError) else SourceError(str(error), where=str(path))
 
 
-def _measures(prefix: Prefix) -> Row:
-    return {"bytes_taken": prefix.n_bytes, "head_sha256": prefix.head_sha256}
-
-
-def _refused_tail(prefix: Prefix, row: Row | None, size: int) -> str:
-    """The digest under which a tail was refused that has grown to a whole message since."""
-    length = row["tail_bytes"] if row and row["tail_state"] == REFUSED else None
-    if not isinstance(length, int) or prefix.n_bytes + length > size:
+def _refused_tail(file: Growing, row: Row | None) -> str:
+    """The digest under which a tail was refused that has grown to a whole message since; empty without one."""
+    if row is None or row["tail_state"] != REFUSED:
         return ""
-    through = prefix.copy()
-    through.advance(prefix.n_bytes + length)
+    if file.compressed:
+        return file.place(Rejected("", "", "", offset=file.start))
+    if file.start + row["tail_bytes"] >= file.size:
+        return ""
+    through = file.prefix.copy()
+    through.advance(file.start + row["tail_bytes"])
     return through.sha256

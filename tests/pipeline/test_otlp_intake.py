@@ -272,12 +272,39 @@ def test_several_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     assert count(one, "raw_ingest__rejected") == count(two, "raw_ingest__rejected") == 3
 
 
-def test_an_unreadable_file_is_a_problem_and_the_others_go_on(deployment: Deployment, tmp_path: Path) -> None:
-    (tmp_path / "a.gz").write_bytes(gzip.compress(traces(1))[:-9])
+def test_a_growing_compressed_file_is_read_as_far_as_it_goes(deployment: Deployment, tmp_path: Path) -> None:
+    """A writer that compresses as it writes leaves a stream that is cut off somewhere."""
+    file = tmp_path / "a.pb.gz"
+    whole = gzip.compress(b"".join(traces(n) for n in range(1, 400)), mtime=0)
+    file.write_bytes(whole[:2000])
+
+    first = take(deployment, file)
+    unchanged = take(deployment, file)
+    file.write_bytes(whole)
+    second = take(deployment, file)
+    last = take(deployment, file)
+
+    assert 0 < int(str(first["rows_new"])) < 399
+    assert (first["rejected"], unchanged["inputs_read"], last["inputs_read"]) == (0, 0, 0)
+    assert int(str(first["rows_new"])) + int(str(second["rows_new"])) == count(deployment) == 399
+
+
+def test_a_cut_off_compressed_file_is_refused_after_a_day(deployment: Deployment, tmp_path: Path) -> None:
+    file = tmp_path / "a.pb.gz"
+    file.write_bytes(gzip.compress(traces(1) + traces(2))[:-9])
+    old = (deployment.settings.now() - timedelta(days=2)).timestamp()
+    os.utime(file, (old, old))
+
+    said = take(deployment, file)
+    again = take(deployment, file)
+
+    assert (said["rejected"], again["inputs_read"]) == (1, 0)
+
+
+def test_a_file_that_is_gone_is_a_problem_and_the_others_go_on(deployment: Deployment, tmp_path: Path) -> None:
     (tmp_path / "b.pb").write_bytes(traces(2))
 
-    said = take(deployment, tmp_path / "a.gz", tmp_path / "b.pb")
+    said = take(deployment, tmp_path / "a.pb", tmp_path / "b.pb")
 
-    assert count(deployment) >= 1
-    assert said["inputs_read"] == 1
-    assert [problem.where for problem in deployment.problems] == [str(tmp_path / "a.gz")]
+    assert (said["inputs_read"], count(deployment)) == (1, 1)
+    assert [problem.where for problem in deployment.problems] == [str(tmp_path / "a.pb")]

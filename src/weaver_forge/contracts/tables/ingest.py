@@ -45,6 +45,12 @@ RAW_INGEST_INPUTS = Table(
             nullable=True,
         ),
         Column(
+            "decoded_bytes",
+            "BIGINT",
+            "Of a compressed file: how far into what it holds the next reading begins; null of any other.",
+            nullable=True,
+        ),
+        Column(
             "tail_bytes",
             "BIGINT",
             "Bytes after them that end inside a message; null when there are none.",
