@@ -20,6 +20,7 @@ from weaver_forge.contracts.tables.operations import (
     CORE_INCIDENTS_INCIDENTS,
     SERVICE_KEY,
 )
+from weaver_forge.contracts.tables.semconv import CORE_SEMANTIC_QUALITY
 from weaver_forge.errors import ConfigurationError
 
 METRICS = ("auc", "brier", "ece", "log_loss", "popt", "acc", "mcc", "f1_macro", "precision")
@@ -51,6 +52,7 @@ def configure(**options: Any) -> DecisionSpec:
             CORE_DEPLOYMENTS_DEPLOYMENTS,
             CORE_INCIDENTS_INCIDENTS,
             CORE_CI_RUNS,
+            CORE_SEMANTIC_QUALITY,
         ),
         sources={
             "git": "nothing is known of changes: nothing can be predicted",

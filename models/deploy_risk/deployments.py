@@ -29,6 +29,12 @@ FEATURES: tuple[Column, ...] = (
     Column("n_deployments", "DOUBLE", "Earlier deployments of the service to the environment."),
     Column("bad_deployment_ratio", "DOUBLE", "Share of them known to be rolled back, smoothed."),
     Column("n_incidents_last_7_days", "DOUBLE", "Incidents of the service known in the seven days before."),
+    Column(
+        "telemetry_score",
+        "DOUBLE",
+        "How well the service's telemetry keeps to the conventions, newest day known (0-1); null when not known.",
+        nullable=True,
+    ),
     Column("hour", "DOUBLE", "Hour of the start, UTC."),
     Column("weekday", "DOUBLE", "Day of the week, 1 = Monday."),
 )
@@ -112,6 +118,7 @@ def features(tables: Tables, subjects: pl.DataFrame) -> pl.DataFrame:
     joined = _strictly_before(joined, bad, _PLACE)
     joined = joined.join(_carried(tables, joined), on="subject", how="left")
     joined = joined.join(_incidents(tables, rows), on="subject", how="left")
+    joined = joined.join(_telemetry(tables, rows), on="subject", how="left")
     count = pl.col("n_deployments").fill_null(0)
     has_repo = pl.col("repo_id").is_not_null()
     numbers = joined.with_columns(
@@ -195,6 +202,20 @@ def _incidents(tables: Tables, rows: pl.DataFrame) -> pl.DataFrame:
         .group_by("subject")
         .agg(n_incidents_last_7_days=pl.len())
     )
+
+
+def _telemetry(tables: Tables, rows: pl.DataFrame) -> pl.DataFrame:
+    """The quality of the service's telemetry on the newest day whose figure was known."""
+    days = tables["core_semantic__quality"].sort("known_at").select("service_key", "known_at", telemetry_score="score")
+    asked = rows.select("subject", "service_key", "predicted_at").sort("predicted_at")
+    found = asked.join_asof(
+        days,
+        left_on="predicted_at",
+        right_on="known_at",
+        by="service_key",
+        check_sortedness=False,  # sorted above; polars cannot check that within groups and would warn
+    )
+    return found.select("subject", "telemetry_score")
 
 
 def _strictly_before(rows: pl.DataFrame, states: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:

@@ -96,7 +96,7 @@ DEPLOYMENTS = Design(
         "n_changes", "lines_added", "lines_deleted", "largest_change_lines", "mean_change_lines", "n_fixes",
         "n_authors", "least_author_changes", "hours_since_deployment", "n_incidents_last_7_days",
     ),
-    plain=("bad_deployment_ratio", "off_hours"),
+    plain=("bad_deployment_ratio", "off_hours", "telemetry_score"),
     prior={"lines_added": 0.2, "largest_change_lines": 0.1, "bad_deployment_ratio": 3.0},
     base_rate=0.05,
 )  # fmt: skip

@@ -40,6 +40,7 @@ _FACTS: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = (
     (("least_author_changes",), "its least experienced author made {} changes before", ("least_author_changes",)),
     (("hours_since_deployment",), "{} hours since the previous deployment", ("hours_since_deployment",)),
     (("bad_deployment_ratio",), "how many of its {} deployments before were rolled back", ("n_deployments",)),
+    (("telemetry_score",), "how well its telemetry keeps to the conventions: {} of 1", ("telemetry_score",)),
     (("n_incidents_last_7_days",), "{} incidents of the service in the week before", ("n_incidents_last_7_days",)),
 )
 
