@@ -17,6 +17,7 @@ import dagster as dg
 import polars as pl
 
 from assets.raw.books import Books, Request
+from assets.raw.restating import Restating
 from assets.raw.streaming import Chunk, Streams, as_problem, is_received, note
 from assets.resources import POOL, Deployment
 from assets.staging import Decoded
@@ -150,7 +151,7 @@ class _Intake:
         self._rows: dict[str, list[pl.DataFrame]] = {}
         self._staged: dict[str, list[Staged]] = {}
         self._received: list[Path] = []
-        self._restated: dict[str, pl.DataFrame] = {}
+        self._restating = Restating(deployment.warehouse)
         self.read, self.skipped, self.decoded, self.refused = 0, 0, 0, 0
         self.new: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -215,7 +216,7 @@ class _Intake:
     def _decode(self, request: Request, identity: str, more: dict[str, object]) -> None:
         now = self._deployment.settings.now()
         n_rows, n_refused = 0, 0
-        self._restated.clear()
+        self._restating.begin()
         for batch in self._source.decode(request, self._deployment):
             for name, frame in batch.tables.items():
                 self._keep(name, frame)
@@ -248,19 +249,7 @@ class _Intake:
         if table.replace_by in {(), table.key}:
             self._rows.setdefault(name, []).append(frame)
         else:
-            self._restate(table, frame)
-
-    def _restate(self, table: Table, frame: pl.DataFrame) -> None:
-        """Replace each value set by an input's first block that has rows of it; later blocks add to that."""
-        warehouse, by = self._deployment.warehouse, list(table.replace_by)
-        before = self._restated.get(table.name, frame.select(by).clear())
-        first = frame.join(before, on=by, how="anti", nulls_equal=True, maintain_order="left")
-        more = frame.join(before, on=by, how="semi", nulls_equal=True, maintain_order="left")
-        if not first.is_empty():
-            self.new[table.name] += warehouse.replace(table, first)
-        if not more.is_empty():
-            self.new[table.name] += warehouse.append(table, more)
-        self._restated[table.name] = pl.concat([before, first.select(by).unique()])
+            self.new[name] += self._restating.write(table, frame)
 
     def _write_rows(self) -> None:
         warehouse = self._deployment.warehouse

@@ -1,6 +1,7 @@
 """FOCUS decoding: exact money, every version's columns, and bad rows named."""
 
 import csv
+import random
 import re
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 
 from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.tables.cost import RAW_FOCUS_CHARGES
-from weaver_forge.decode import focus
+from weaver_forge.decode import focus, focus_sheets
 from weaver_forge.settings import test_data as outside_data
 
 RECEIVED = datetime(2026, 6, 2)
@@ -54,7 +55,7 @@ def test_a_row_has_the_contracts_columns_and_types() -> None:
     assert row["list_cost"] is None
     assert row["billing_period_start"] == datetime(2026, 5, 1)
     assert row["service_name"] == "Compute, large"
-    assert (row["export"], row["row_number"], row["focus_version"]) == ("costs", 0, "1.0")
+    assert (row["export"], row["row_number"], row["focus_version"]) == ("AWS//costs", 0, "1.0")
     assert table(batch).schema["effective_cost"] == pl.Decimal(38, 15)
 
 
@@ -258,7 +259,7 @@ def test_outside_exports_sum_to_the_last_digit() -> None:
         batch = decoded(data, path.name)
 
         if "contract_commitment" in path.name:
-            assert "it lacks BilledCost" in batch.rejected[0].reason
+            assert "the FOCUS dataset ContractCommitment" in batch.rejected[0].reason
             continue
         sums = independent_sums(data)
         found = table(batch)
@@ -279,3 +280,116 @@ def test_outside_files_of_other_formats_are_refused_not_misread() -> None:
 
         assert batch.tables == {}
         assert len(batch.rejected) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "costreport_a243c6f2-199f-4074-9a2c-40e671cf1584.csv",
+        "costreport_11111111-2222-3333-4444-555555555555_2026-05-01.parquet",
+    ],
+)
+def test_an_id_of_the_run_that_wrote_the_file_names_no_export(path: str) -> None:
+    assert focus.export_name(path) == "costreport"
+
+
+def test_an_export_is_of_one_provider_and_account() -> None:
+    """Two payers' files of one name are two exports: neither replaces the other's period."""
+    rows = [{"ProviderName": "AWS", "BillingAccountId": account} for account in ("1", "2", "")]
+
+    exports = table(decoded(sheet(*rows), "in/costs-2026-05.csv"))["export"].to_list()
+
+    assert exports == ["AWS/1/costs", "AWS/2/costs", "AWS//costs"]
+
+
+def test_the_host_is_who_published_it_where_an_older_version_says_no_more() -> None:
+    old = decoded(sheet({"ProviderName": "P", "PublisherName": "Q"}))
+    new = decoded(sheet({"ServiceProviderName": "S", "HostProviderName": "H"}))
+
+    assert [table(batch)["host_provider_name"][0] for batch in (old, new)] == ["Q", "H"]
+
+
+@pytest.mark.parametrize(
+    ("header", "dataset"),
+    [
+        (b"ContractCommitmentId,ContractCommitmentCost,BillingCurrency\n", "ContractCommitment"),
+        (b"InvoiceDetailId,InvoiceId,BilledCost,BillingCurrency\n", "InvoiceDetail"),
+        (b"BillingPeriodStart,BillingPeriodEnd,BillingPeriodStatus\n", "BillingPeriod"),
+    ],
+)
+def test_another_dataset_of_focus_is_refused_by_its_name(header: bytes, dataset: str) -> None:
+    batch = decoded(header)
+
+    assert batch.tables == {}
+    assert f"the FOCUS dataset {dataset}, which nothing here uses" in batch.rejected[0].reason
+
+
+def test_a_file_in_blocks_is_the_file_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the blocks, the same rows with the same numbers and the same refusals."""
+    rows = [{"BilledCost": f"{n}.5" if n % 7 else "x", "ChargeDescription": f"n {n}\nof many"} for n in range(3000)]
+    lines = sheet(*rows) + b"short,row\r\n"
+    whole = decoded(lines)
+    monkeypatch.setattr(focus_sheets, "_BLOCK", 10_000)
+
+    blocks = list(focus.decode_chunks("costs.csv", BytesIO(lines), received_at=RECEIVED))
+
+    assert len(blocks) > 20
+    assert pl.concat([table(block) for block in blocks if block.tables]).equals(table(whole))
+    assert {piece for block in blocks for piece in block.rejected} == set(whole.rejected)
+    assert "row 3001" in {piece.position for piece in whole.rejected}
+
+
+def test_a_parquet_file_that_breaks_further_in_gives_no_row() -> None:
+    out = BytesIO()
+    pl.DataFrame({name: [value] * 200_000 for name, value in BASE.items()}).with_columns(
+        ResourceId=pl.int_range(200_000).cast(pl.String)
+    ).write_parquet(out, row_group_size=20_000, compression="uncompressed")
+    damaged = bytearray(out.getvalue())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 5000] = b"\xff" * 5000
+
+    batch = decoded(bytes(damaged))
+
+    if batch.rejected:  # a flip inside a text is no damage that Parquet could tell
+        assert batch.tables == {} or batch.rejected[0].position != "file"
+
+
+def money(chance: random.Random) -> str:
+    return chance.choice(
+        ["0.1", "-12.345678901234", "8E-7", "NULL", "", "1e999", "0e-999999", "--1", "1.2.3", "٣", "9" * 40]
+    )
+
+
+def damaged(good: bytes, chance: random.Random) -> bytes:
+    """A line as a bad writer leaves it: other bytes, a part gone, another number."""
+    text = bytearray(good)
+    for _ in range(chance.randint(1, 5)):
+        at = chance.randrange(len(text))
+        kind = chance.randrange(4)
+        if kind == 0:
+            text[at] = chance.randrange(256)
+        elif kind == 1:
+            del text[at : at + chance.randint(1, 20)]
+        elif kind == 2:
+            text[at:at] = chance.choice([b",", b"NULL", b"\x00", b"\xc3", b"1e9"])
+        else:
+            text = bytearray(text.replace(b"1.5", money(chance).encode()))
+        text = text or bytearray(b"x")
+    return bytes(text).replace(b"\n", b" ").replace(b"\r", b" ").replace(b'"', b"'")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_rows_change_no_other(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable damage
+    header, good, last = sheet(
+        {"ProviderName": "P", "ResourceId": "good"}, {"ProviderName": "P", "ResourceId": "last"}
+    ).split(b"\r\n")[:3]
+    bad = [damaged(good.replace(b"good", b"bad"), chance) for _ in range(10)]
+
+    batch = decoded(b"\n".join([header, good, *bad, last]) + b"\n")
+
+    kept = table(batch).filter(pl.col("row_number").is_in([0, 11]))
+    assert kept.select("row_number", "resource_id", "billed_cost").rows() == [
+        (0, "good", Decimal("1.5")),
+        (11, "last", Decimal("1.5")),
+    ]

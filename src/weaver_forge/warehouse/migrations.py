@@ -72,11 +72,21 @@ def _reports_a_state(con: duckdb.DuckDBPyConnection) -> None:
             con.execute(f"alter table {table} alter column {column} set not null")
 
 
+def _exports_by_account(con: duckdb.DuckDBPyConnection) -> None:
+    """A cost export is named by provider and account too, so that a period taken in again replaces itself."""
+    for table in ("raw_focus__charges", "core_cost__charges"):
+        if stored_columns(con, table):
+            con.execute(
+                f"update {table} set export = provider_name || '/' || coalesce(billing_account_id, '') || '/' || export"  # noqa: S608 - named above
+            )
+
+
 STEPS: tuple[Step, ...] = (
     Step(1, "first layout, tables from contracts", _first_layout),
     Step(2, "source junit became tests, with reports of every format", _tests_of_every_format),
     Step(3, "trace marts know the minutes that they were computed from", _marts_by_touched_minutes),
     Step(4, "deployments and incidents are reports on a state", _reports_a_state),
+    Step(5, "cost exports are named by provider and account too", _exports_by_account),
 )
 
 

@@ -7,6 +7,7 @@ _COMMON = (
     Column("billing_period_start", "TIMESTAMP", "Start of the billing period, UTC."),
     Column("row_number", "BIGINT", "0-based row in the export."),
     Column("provider_name", "VARCHAR", "ServiceProviderName, else ProviderName; unknown when neither is there."),
+    Column("host_provider_name", "VARCHAR", "HostProviderName, else PublisherName; null when absent.", nullable=True),
     Column("billing_account_id", "VARCHAR", "BillingAccountId; null when absent.", nullable=True),
     Column("sub_account_id", "VARCHAR", "SubAccountId; null when absent.", nullable=True),
     Column("service_name", "VARCHAR", "ServiceName."),
@@ -37,7 +38,7 @@ RAW_FOCUS_CHARGES = Table(
     entity="charges",
     grain="charge row of a FOCUS export",
     columns=(
-        Column("export", "VARCHAR", "Name of the export: the file name without date and extension."),
+        Column("export", "VARCHAR", "Provider, billing account and file name without dates, joined by slashes."),
         Column("focus_version", "VARCHAR", "Version read from the header: 1.0 ... 1.4."),
         *_COMMON,
         Column("received_at", "TIMESTAMP", "Modification time of the file, UTC."),
@@ -52,7 +53,7 @@ CORE_COST_CHARGES = Table(
     entity="charges",
     grain="charge",
     columns=(
-        Column("export", "VARCHAR", "Name of the export."),
+        Column("export", "VARCHAR", "Provider, billing account and file name without dates, joined by slashes."),
         *_COMMON,
         KNOWN_AT,
     ),
