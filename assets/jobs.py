@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.core.traces import MARTS
 from assets.decisions import model_key, score_key
+from assets.fetching import fetch_job
 from assets.partitions import contiguous, range_tags
 from assets.publishing import SNAPSHOT
 from assets.raw import SOURCES
@@ -66,6 +67,7 @@ def jobs(specs: Sequence[DecisionSpec]) -> dict[str, Any]:
             "retrain", train | publish, description="Train, judge, predict, publish, score."
         ),
         "compact": compact_job,
+        "fetch": fetch_job,
         "publish": dg.define_asset_job("publish", publish, description="Predict with what is trained, publish, score."),
         "loop": dg.define_asset_job(
             "loop",
@@ -76,8 +78,15 @@ def jobs(specs: Sequence[DecisionSpec]) -> dict[str, Any]:
 
 
 def schedules(all_jobs: dict[str, Any]) -> list[dg.ScheduleDefinition]:
-    """Compact and retrain every night, publish every hour; on when the daemon runs."""
+    """Compact and retrain every night, fetch and publish every hour; on when the daemon runs."""
     return [
+        dg.ScheduleDefinition(
+            name="fetch_hourly",
+            job=all_jobs["fetch"],
+            cron_schedule="5 * * * *",
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
         dg.ScheduleDefinition(
             name="compact_nightly",
             job=all_jobs["compact"],

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.core.traces import pending_days
 from assets.definitions import build_defs, open_deployment
+from assets.fetching import fetch_all
 from assets.jobs import run_config
 from assets.partitions import contiguous, range_tags
 from assets.resources import Deployment, Emit
@@ -54,7 +55,15 @@ class Runner:
             raise _failure(name, result)
 
     def ingest(self, inputs: dict[str, dict[str, Any]] | None) -> None:
-        """Take in sources, rebuild core, and recompute the marts of the days that were touched."""
+        """Take in sources, rebuild core, and recompute the marts of the days that were touched.
+
+        Without inputs, what the code hosts have that is new is fetched first.
+        """
+        for said in fetch_all(self.deployment) if inputs is None else ():
+            if isinstance(said, WeaverForgeError):
+                self.deployment.problems.append(said)
+            else:
+                self._emit({"event": "line", "text": said, "style": "ok"})
         self.job("ingest", config=run_config(inputs))
         self.marts()
 

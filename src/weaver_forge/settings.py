@@ -21,6 +21,7 @@ SOURCES = ("git", "tests", "github_actions", "gitlab", "otlp", "focus", "deploym
 FORMER_SOURCES = {"junit": "tests"}
 """Former name of a source -> its name now; a configuration that was written for it stays valid."""
 
+_CODE_HOST = frozenset({"repositories", "api", "token_env", "token_file", "since"})
 _SECTIONS: dict[str, frozenset[str] | None] = {
     "pipeline": frozenset({"python", "ingest_processes"}),
     "decisions": None,
@@ -30,6 +31,8 @@ _SECTIONS: dict[str, frozenset[str] | None] = {
     "clock": frozenset({"now"}),
     "partitions": frozenset({"start"}),
     "semconv": frozenset({"registries"}),
+    "github": _CODE_HOST,
+    "gitlab": _CODE_HOST,
     "webhooks": None,
     "receiver": frozenset(
         {
@@ -63,6 +66,7 @@ class Settings:
         partitions_start: First daily partition, ``YYYY-MM-DD``.
         registries: Convention registries of one's own, put over OpenTelemetry's.
         ingest_processes: Processes that decode traces, metrics and logs; 1 is the ingesting one itself.
+        code_hosts: github, gitlab -> what is fetched from there; ``sources.hosts`` says what is meant.
         webhooks: Sender -> where its secret is; read by the receiver alone.
         receiver: Where it listens, who may send, how much; ``receivers.configuration`` says what is meant.
     """
@@ -77,6 +81,7 @@ class Settings:
     partitions_start: str = "2015-01-01"
     registries: tuple[Path, ...] = ()
     ingest_processes: int = 1
+    code_hosts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     webhooks: Mapping[str, Any] = field(default_factory=dict)
     receiver: Mapping[str, Any] = field(default_factory=dict)
 
@@ -181,6 +186,7 @@ def load(root: Path) -> Settings:
             environment.get("WEAVER_FORGE_INGEST_PROCESSES") or document.get("pipeline", {}).get("ingest_processes", 1),
             path,
         ),
+        code_hosts={kind: document[kind] for kind in ("github", "gitlab") if kind in document},
         webhooks=document.get("webhooks", {}),
         receiver=document.get("receiver", {}),
     )

@@ -150,6 +150,7 @@ def test_upkeep_retraining_and_publishing_are_scheduled_in_utc(defs: dg.Definiti
     scheduled = {schedule.name: schedule for schedule in defs.schedules or ()}
 
     assert {name: schedule.job_name for name, schedule in scheduled.items()} == {
+        "fetch_hourly": "fetch",
         "compact_nightly": "compact",
         "retrain_nightly": "retrain",
         "publish_hourly": "publish",

@@ -93,6 +93,17 @@ SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ),
         ),
     ),
+    "import": (
+        "Fetch history from where it is kept, into the inbox.",
+        (
+            ("github", "weaver_forge.cli.imports:github", "Runs, jobs and deployments of GitHub repositories."),
+            (
+                "gitlab",
+                "weaver_forge.cli.imports:gitlab",
+                "Pipelines, jobs, test reports and deployments of GitLab projects.",
+            ),
+        ),
+    ),
     "models": (
         "What has been learned.",
         (
