@@ -32,7 +32,7 @@ MARK = "\ufdd0"
 """Stands for a byte that is no UTF-8: a code point that Unicode keeps out of texts for such uses."""
 
 _ESCAPED = re.compile(r"[\udc80-\udcff]")
-_BLOCK = 1 << 24
+_BLOCK = 1 << 22
 _HEAD = 1 << 16
 _PARQUET_ROWS = 1 << 15
 
