@@ -6,7 +6,7 @@ and anything a hook needs in weaver_forge: the gate runs where Dagster is not in
 
 import dagster as dg
 
-from assets.core import changes, ci, entities, operations, semantics
+from assets.core import changes, ci, coverage, entities, operations, semantics
 from assets.core.traces import trace_assets
 from assets.decisions import decision_assets, decision_tables
 from assets.jobs import jobs, schedules, sensors
@@ -45,6 +45,7 @@ def build_defs(deployment: Deployment) -> dg.Definitions:
             *(raw_assets(source) for source in SOURCES),
             *changes.assets,
             *ci.assets,
+            *coverage.assets,
             *operations.assets,
             *semantics.assets,
             *entities.assets,

@@ -10,6 +10,7 @@ from weaver_forge.contracts.tables.changes import RAW_GIT_COMMITS
 from weaver_forge.contracts.tables.ci import (
     CORE_CI_JOBS,
     CORE_CI_PIPELINE_SPANS,
+    CORE_CI_RUN_ERRORS,
     CORE_CI_RUNS,
     CORE_CI_SPAN_FILES,
     CORE_CI_TEST_RESULTS,
@@ -72,7 +73,7 @@ assets = [
     table_assets("core_ci_spans", (CORE_CI_PIPELINE_SPANS, CORE_CI_SPAN_FILES), _search, deps=(RAW_OTLP_SPANS.name,)),
     table_assets(
         "core_ci",
-        (CORE_CI_RUNS, CORE_CI_JOBS, CORE_CI_TEST_RESULTS, CORE_CI_TEST_VERDICTS),
+        (CORE_CI_RUNS, CORE_CI_JOBS, CORE_CI_TEST_RESULTS, CORE_CI_TEST_VERDICTS, CORE_CI_RUN_ERRORS),
         _write,
         deps=[table.name for table in (*_READS, *_MORE)],
     ),

@@ -17,7 +17,7 @@ from typing import Any
 from weaver_forge.errors import ConfigurationError, NotADeployment
 
 MARKER = "weaver-forge.toml"
-SOURCES = ("git", "tests", "github_actions", "gitlab", "otlp", "focus", "deployments", "incidents")
+SOURCES = ("git", "tests", "github_actions", "gitlab", "coverage", "otlp", "focus", "deployments", "incidents")
 FORMER_SOURCES = {"junit": "tests"}
 """Former name of a source -> its name now; a configuration that was written for it stays valid."""
 

@@ -24,6 +24,7 @@ def ingest(
     *,
     git: Paths = (),
     tests: Reports = (),
+    coverage: Paths = (),
     otlp: Paths = (),
     focus: Paths = (),
     runs: Paths = (),
@@ -39,6 +40,7 @@ def ingest(
     Args:
         git: Path of a repository; repeatable, as all of these.
         tests: Test reports of any format, for instance JUnit XML: a file, a folder, or a pattern in quotes.
+        coverage: Coverage with a context a test: coverage.py data files, or its JSON reports.
         otlp: OTLP traces as files.
         focus: FOCUS cost exports.
         runs: Saved GitHub Actions runs and jobs.
@@ -52,6 +54,7 @@ def ingest(
     given = {
         "git": git,
         "tests": tests,
+        "coverage": coverage,
         "otlp": otlp,
         "focus": focus,
         "github_actions": runs,
@@ -61,11 +64,12 @@ def ingest(
     arguments: dict[str, dict[str, Any]] = {
         source: {"paths": [str(_absolute(path)) for path in paths]} for source, paths in given.items() if paths
     }
-    if (revision or run or repo) and "tests" not in arguments:
+    reports = [source for source in ("tests", "coverage") if source in arguments]
+    if (revision or run or repo) and not reports:
         raise UsageError("--revision, --run and --repo say what test reports are of", do="Give --tests as well")
     said = _reports_of(revision, repo, git) | ({"run_id": run} if run else {})
-    if said:
-        arguments["tests"] |= said
+    for source in reports:
+        arguments[source] |= said
     return relay(deployment(), "ingest", arguments, as_json=json)
 
 

@@ -12,6 +12,7 @@ What holds:
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from weaver_forge.decode.report import MESSAGE_LENGTH, Attempt, Case, Report, Su
 
 _ENDS = {"pass": "passed", "fail": "failed", "skip": "skipped", "bench": "passed"}
 _FRAMES = ("=== ", "--- ", "FAIL", "PASS", "ok  \t", "exit status")
+_NOT_BUILT = re.compile(r"FAIL\s+(\S+) \[(build|setup) failed\]")
 _SHOWN = 5
 
 
@@ -58,7 +60,7 @@ def read_go_test(lines: Iterable[bytes]) -> Report:
         if not text:
             continue
         if not text.startswith(b"{"):
-            stream.n_plain += 1
+            stream.take_plain(text)
             continue
         try:
             event = decoder.decode(text)
@@ -78,6 +80,16 @@ class _Stream:
         self._packages: dict[str, _Package] = {}
         self._cases: dict[tuple[str, str], Case] = {}
         self._built: dict[str, list[str]] = {}
+
+    def take_plain(self, line: bytes) -> None:
+        """Take in a line of text: before Go 1.24 that is how the stream says that a package did not build."""
+        if match := _NOT_BUILT.fullmatch(line.decode("utf-8", "replace")):
+            event = _Event("fail", package=match[1])
+            package = self._package(event)
+            package.said = [f"[{match[2]} failed]"]
+            self._of_package(package, event)
+        else:
+            self.n_plain += 1
 
     def take(self, event: _Event) -> None:
         """Take in the next event."""
@@ -110,7 +122,7 @@ class _Stream:
             package.running[name] = []
 
     def _end(self, package: _Package, name: str, status: str, elapsed: float | None, said: list[str]) -> None:
-        if status == "failed" and name in package.failed:
+        if status in {"failed", "error"} and name in package.failed:
             status = "failed_by_child"
             package.failed.discard(name)
         package.n_ended += 1
@@ -146,8 +158,8 @@ class _Stream:
             package.said, package.has_failed_test = [], False
 
     def _end_package(self, package: _Package, *, passed: bool) -> None:
-        running, package.running = package.running, {}
-        for name, own in sorted(running.items(), key=lambda item: -item[0].count("/")):
+        for name in sorted(package.running, key=lambda name: -name.count("/")):
+            own = package.running.pop(name)
             # A benchmark has no end of its own, and a test may spoil the line that ends it by its own output.
             status = "passed" if passed else "error"
             said = own if any(line.strip() for line in own) else package.said or ["ended with its package"]

@@ -17,7 +17,7 @@ _STATUS = {
     "skipped": "skipped",
     "ignored": "skipped",
     "inconclusive": "skipped",
-    "notrunnable": "error",
+    "notrunnable": "skipped",
     "cancelled": "error",
 }
 _LABELS = {"error": "error", "invalid": "error", "cancelled": "error"}
@@ -96,9 +96,9 @@ def _class_of(fullname: str, name: str) -> str:
 
 def _attempt(node: Node) -> Attempt:
     result = node.get("result").lower()
-    if not result:  # NUnit up to 2.4 says it in two flags
-        executed, success = node.get("executed").lower(), node.get("success").lower()
-        result = "skipped" if executed == "false" else "passed" if success == "true" else "failed"
+    if not result:  # NUnit up to 2.4 says it in two flags, of which some writers leave one out
+        is_failed = node.get("success").lower() == "false" or node.find("failure") is not None
+        result = "skipped" if node.get("executed").lower() == "false" else "failed" if is_failed else "passed"
     status = _STATUS.get(result, "error")
     if status == "failed":
         status = _LABELS.get(node.get("label").lower(), "failed")

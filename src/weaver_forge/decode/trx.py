@@ -26,6 +26,7 @@ _STATUS = {
     "pending": "skipped",
     "inprogress": "error",
 }
+_ECHO = re.compile(r"\[FAIL\]$")  # xUnit.net's adapter repeats every failed test among the errors of the run
 _DURATION = re.compile(r"(?:(\d+)\.)?(\d+):(\d{2}):(\d{2}(?:\.\d+)?)")
 
 
@@ -58,8 +59,8 @@ class _Trx:
 
     def run_info(self, node: Node) -> None:
         """What went wrong with the run itself: an adapter that could not be loaded, a crash of the host."""
-        if node.get("outcome").lower() in {"error", "failed"}:
-            message = cut(node.text_at("Text")) or "the test run failed"
+        message = cut(node.text_at("Text")) or "the test run failed"
+        if node.get("outcome").lower() in {"error", "failed"} and not _ECHO.search(message):
             self._report.add(self._suite, "", "[run]", [("collection_error", None, message)])
             self._ids.append("")
 

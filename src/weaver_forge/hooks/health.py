@@ -23,6 +23,7 @@ NEWEST = {
     "tests": ("core_ci__test_results", "known_at"),
     "github_actions": ("core_ci__jobs", "known_at"),
     "gitlab": ("core_ci__jobs", "known_at"),
+    "coverage": ("core_coverage__test_files", "known_at"),
     "otlp": ("core_trace__red_minutes", "minute_at"),
     "focus": ("core_cost__charges", "charge_period_end"),
     "deployments": ("core_deployments__deployments", "started_at"),

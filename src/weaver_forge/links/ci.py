@@ -14,6 +14,7 @@ from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.tables.ci import (
     CORE_CI_JOBS,
     CORE_CI_PIPELINE_SPANS,
+    CORE_CI_RUN_ERRORS,
     CORE_CI_RUNS,
     CORE_CI_TEST_RESULTS,
     CORE_CI_TEST_VERDICTS,
@@ -30,6 +31,11 @@ _TEST = (*_RUN, "test_id")
 _IS_LINKED = pl.col("link_method") != "none"
 # Only [XPASS(strict)] is seen as xpassed in a report, and pytest fails the run for it.
 _FAILED = ("failed", "error", "xpassed")
+# Neither is an execution of a test by itself: one is of the infrastructure, the other repeats a subtest's failure.
+_NO_RESULT = ("collection_error", "failed_by_child")
+# Their names are sentences that two files can share; those of other runners begin with a module, package or class.
+_NAMED_BY_FILE = ("jest", "mocha", "vitest", "playwright", "cypress")
+_TELLS_RETRIES = ("ctrf", "go_test")
 
 
 def core_ci(
@@ -42,7 +48,7 @@ def core_ci(
     raw_gitlab_jobs: pl.DataFrame | None = None,
     pipeline_spans: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Make ``core_ci__runs``, ``__jobs``, ``__test_results`` and ``__test_verdicts``.
+    """Make ``core_ci__runs``, ``__jobs``, ``__test_results``, ``__test_verdicts`` and ``__run_errors``.
 
     Args:
         raw_tests: ``raw_tests__results``.
@@ -66,6 +72,7 @@ def core_ci(
         ),
         CORE_CI_TEST_RESULTS.name: shaped(CORE_CI_TEST_RESULTS, results),
         CORE_CI_TEST_VERDICTS.name: _verdicts(results),
+        CORE_CI_RUN_ERRORS.name: _run_errors(rows, runs),
     }
 
 
@@ -136,7 +143,7 @@ def _report_runs(rows: pl.DataFrame, provider: pl.DataFrame) -> pl.DataFrame:
             started_at=pl.col("suite_started_at").min(),
             duration_ms=pl.col("duration_ms").sum(),
             received_at=pl.col("received_at").min(),
-            is_failed=pl.col("status").is_in([*_FAILED, "collection_error"]).any(),
+            is_failed=pl.col("status").is_in([*_FAILED, *_NO_RESULT]).any(),
         )
     )
     elapsed = (pl.col("duration_ms") * 1000).cast(pl.Duration("us"))
@@ -162,26 +169,53 @@ def _results(rows: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """Number the attempts of a test over all reports of its run, and say when each was known."""
     ends = runs.group_by(_RUN).agg(run_ended_at=pl.col("ended_at").max())
     revisions = runs.sort("run_attempt").group_by(_RUN).agg(run_revision=pl.col("revision").drop_nulls().last())
-    named = (
-        pl.when(pl.col("classname") != "")  # noqa: PLC1901 - an expression, not a text
-        .then(pl.col("classname") + "::" + pl.col("name"))
-        .otherwise("name")
-    )
     return (
-        rows.filter(pl.col("status") != "collection_error")
+        rows.filter(~pl.col("status").is_in(_NO_RESULT))
         .join(ends, on=_RUN)
         .join(revisions, on=_RUN)
         .with_columns(
-            test_id=named,
+            test_id=_named(),
             revision=pl.coalesce("revision", "run_revision"),
             known_at="run_ended_at",
         )
         # The same bytes taken in with another context are the same executions told twice.
         .sort("context")
         .unique(["report_sha256", *_RUN, "position", "attempt"], keep="first", maintain_order=True)
+        # One run told in two formats (pytest writes JUnit XML and CTRF at once): the one that tells of retries holds.
+        .filter(_tells_retries() | ~_tells_retries().any().over(_TEST))
         .sort(*_TEST, pl.coalesce("suite_started_at", "received_at"), "report_sha256", "position", "attempt")
         .with_columns(attempt=pl.int_range(1, pl.len() + 1).over(_TEST))
     )
+
+
+def _named() -> pl.Expr:
+    """The identity of a test: class and name, and the file where names are not unique without it."""
+    named = (
+        pl.when(pl.col("classname") != "")  # noqa: PLC1901 - an expression, not a text
+        .then(pl.col("classname") + "::" + pl.col("name"))
+        .otherwise("name")
+    )
+    # A path of the machine would be another name on every machine.
+    is_absolute = pl.col("file").str.contains(r"^/|^[A-Za-z]:").fill_null(value=True)
+    in_file = pl.col("producer").is_in(_NAMED_BY_FILE) & ~is_absolute
+    return pl.when(in_file).then(pl.col("file") + "::" + named).otherwise(named)
+
+
+def _tells_retries() -> pl.Expr:
+    return pl.col("format").is_in(_TELLS_RETRIES)
+
+
+def _run_errors(rows: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+    """What went wrong in a run outside its tests: modules that were not collected, packages that did not build."""
+    ends = runs.group_by(_RUN).agg(known_at=pl.col("ended_at").max())
+    errors = (
+        rows.filter(pl.col("status") == "collection_error")
+        .join(ends, on=_RUN)
+        .with_columns(name=_named())
+        .sort("report_sha256", "context", "position")
+        .unique([*_RUN, "name"], keep="first", maintain_order=True)
+    )
+    return shaped(CORE_CI_RUN_ERRORS, errors).sort("known_at", *CORE_CI_RUN_ERRORS.key)
 
 
 def _verdicts(results: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from weaver_forge.contracts.tables import (
     changes,
     ci,
     cost,
+    coverage,
     entities,
     ingest,
     logs,
@@ -16,7 +17,7 @@ from weaver_forge.contracts.tables import (
 
 ALL: tuple[Table, ...] = tuple(
     value
-    for module in (ingest, changes, ci, operations, traces, metrics, logs, entities, semconv, cost)
+    for module in (ingest, changes, ci, coverage, operations, traces, metrics, logs, entities, semconv, cost)
     for value in vars(module).values()
     if isinstance(value, Table)
 )

@@ -325,3 +325,20 @@ CORE_CI_TEST_VERDICTS = Table(
     ),
     key=("repo_id", "run_id", "test_id"),
 )
+
+CORE_CI_RUN_ERRORS = Table(
+    layer="core",
+    source="ci",
+    entity="run_errors",
+    grain="error of a run outside its tests",
+    columns=(
+        REPO_ID,
+        Column("run_id", "VARCHAR", "Run."),
+        Column("revision", "VARCHAR", "Commit under test; null when unlinked.", nullable=True),
+        Column("name", "VARCHAR", "What failed: a module that was not collected, a package that did not build."),
+        Column("producer", "VARCHAR", "Tool that reported it; empty where it does not say."),
+        Column("message", "VARCHAR", "First 500 characters of its message; null when omitted.", nullable=True),
+        KNOWN_AT,
+    ),
+    key=("repo_id", "run_id", "name"),
+)
