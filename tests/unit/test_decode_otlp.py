@@ -16,11 +16,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from weaver_forge.benchmarks.ingest_corpus import requests
 from weaver_forge.contracts.batch import Frame
 from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
-from weaver_forge.decode import otlp
+from weaver_forge.decode import otlp, otlp_ptars
 from weaver_forge.settings import test_data as outside_data
 
+PATHS = (False, True) if otlp_ptars.AVAILABLE else (False,)
 START = 1_700_000_000_000_000_000
 VALUES = (
     AnyValue(string_value="GET"),
@@ -232,9 +234,14 @@ def varint(number: int) -> bytes:
 
 
 def spans_of(data: bytes) -> pl.DataFrame:
-    batch = otlp.decode([Frame("t", data)])
-    assert batch.rejected == ()
-    return batch.tables[RAW_OTLP_SPANS.name]
+    """The rows; every call also holds the protobuf paths against each other."""
+    tables = []
+    for ptars in PATHS:
+        batch = otlp.decode([Frame("t", data)], ptars=ptars)
+        assert batch.rejected == ()
+        tables.append(batch.tables[RAW_OTLP_SPANS.name])
+    assert tables[0].equals(tables[-1])
+    return tables[0]
 
 
 def one_span(**changes: Any) -> ExportTraceServiceRequest:
@@ -437,7 +444,8 @@ def outside(pattern: str) -> list[Path]:
     folder = outside_data()
     if folder is None:
         pytest.skip("WEAVER_FORGE_TEST_DATA names no folder")
-    return sorted(p for p in (folder / "otlp").glob(pattern) if p.is_file())
+    folders = (folder / "otlp", folder / "fixtures/otlp", folder / "fixtures/otlp-captured")
+    return sorted(path for at in folders for path in at.glob(pattern) if path.is_file())
 
 
 def frame_of(path: Path) -> Frame:
@@ -445,13 +453,43 @@ def frame_of(path: Path) -> Frame:
     return Frame(path.name, gzip.decompress(data) if path.suffix == ".gz" else data)
 
 
+def test_the_corpus_says_the_same_in_both_encodings() -> None:
+    """And holds exactly the distinct spans that were asked for, though some requests come twice."""
+    bodies = list(requests(3000, n_repeats=2))
+    lines = list(requests(3000, n_repeats=2, encoding="json"))
+
+    rows = spans_of(b"".join(len(b).to_bytes(4, "big") + b for b in bodies))
+
+    assert rows.equals(spans_of(b"\n".join(lines)))
+    assert rows.equals(reference(ExportTraceServiceRequest.FromString(b"".join(bodies))))
+    assert rows.select("trace_id", "span_id").n_unique() == 3000 < rows.height
+
+
+def test_a_refused_span_can_be_decoded_again_by_itself() -> None:
+    """What is refused comes with its bytes: a request that holds it alone, with its resource."""
+    message = request(np.random.default_rng(1), 3)
+    message.resource_spans[1].scope_spans[0].spans[2].trace_id = b"short"
+
+    for data in (message.SerializeToString(), json_request(message)):
+        for ptars in PATHS:
+            (refused,) = otlp.decode([Frame("f", data)], ptars=ptars).rejected
+            again = otlp.decode([Frame("f", refused.data or b"")], ptars=ptars)
+
+            assert [r.reason for r in again.rejected] == [refused.reason]
+            assert "trace_id=73686f7274" in refused.raw.lower()
+            assert again.rejected[0].raw == refused.raw
+
+
 @pytest.mark.outside
 def test_no_outside_file_crashes_the_decoder() -> None:
     for path in outside("**/*"):
         frame = frame_of(path)
 
-        batch = otlp.decode([frame])
+        batch = otlp.decode([frame], ptars=False)
+        fast = otlp.decode([frame], ptars=PATHS[-1])
 
+        assert fast.tables[RAW_OTLP_SPANS.name].equals(batch.tables[RAW_OTLP_SPANS.name]), path
+        assert [(r.position, r.data) for r in fast.rejected] == [(r.position, r.data) for r in batch.rejected], path
         n_rows = batch.tables[RAW_OTLP_SPANS.name].height
         assert n_rows or batch.rejected or not frame.data.strip(), path
         if "_metrics.pb" in path.name or "_logs.pb" in path.name:
@@ -468,6 +506,8 @@ def test_outside_traces_give_the_rows_of_the_plain_reference() -> None:
             whole.MergeFromString(message.data)  # type: ignore[union-attr]  # a Rejected would fail here, rightly
 
         assert spans_of(frame.data).equals(reference(whole))
+        del whole.resource_spans[20:]  # enough of it for the slow way to JSON
+        assert spans_of(json_request(whole)).equals(reference(whole))
 
 
 @pytest.mark.outside

@@ -144,7 +144,7 @@ def _goes_on(window: Window, end: int, framing: str) -> bool:
 def _lost(window: Window, name: str, framing: str, *, at_end: bool) -> Iterator[Rejected | Tail]:
     """Refuse the bytes up to where the chain goes on; at the end of the file they may be a tail instead."""
     window.fill(MAX_MESSAGE_BYTES)
-    size = _found_back(window, framing)
+    size = found_back(window.view(window.n_left), framing, ended=window.ended)
     if size is None and at_end:
         if not window.damage:
             reason = window.cut or "the file ends inside a message"
@@ -166,12 +166,11 @@ def _lost(window: Window, name: str, framing: str, *, at_end: bool) -> Iterator[
     yield Rejected(name, f"byte {offset}", reason, shown(data), None if rest else data, offset)
 
 
-def _found_back(window: Window, framing: str) -> int | None:
-    """Distance of the next place where the chain soundly goes on."""
+def found_back(data: memoryview, framing: str, *, ended: bool) -> int | None:
+    """Distance of the next place from which a chain soundly goes on, not counting the very first."""
     if framing == "bare":
         return None  # everything nested in a bare message looks like one
-    data = window.view(window.n_left)
-    ended, steps = window.ended, 0
+    steps = 0
     for match in (_STARTS if framing == "fixed" else _VARINT_STARTS).finditer(data, 1):
         at, good = match.start(), 0
         while good < 2:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from weaver_forge.contracts.batch import Frame, Rejected
-from weaver_forge.decode.otlp_chain import chain, fits
+from weaver_forge.decode.otlp_chain import chain, fits, found_back
 from weaver_forge.decode.otlp_lines import json_messages, looks_like_json
 from weaver_forge.decode.otlp_pieces import (
     MAX_MESSAGE_BYTES,
@@ -126,6 +126,9 @@ def _incomplete(head: bytes, *, ended: bool) -> Framing:
         return "json"
     for framing in _BINARY:
         if ended and fits(memoryview(head), framing, complete=False, ended=False, begun=True):
+            return framing
+    for framing in _BINARY:
+        if found_back(memoryview(head), framing, ended=ended) is not None:
             return framing
     return "unknown"
 
