@@ -6,11 +6,11 @@ and anything a hook needs in weaver_forge: the gate runs where Dagster is not in
 
 import dagster as dg
 
-from assets.core import changes, ci, coverage, entities, operations, semantics
+from assets.core import changes, ci, coverage, entities, logs, metrics, operations, semantics
 from assets.core.traces import trace_assets
 from assets.decisions import decision_assets, decision_tables
 from assets.jobs import jobs, schedules, sensors
-from assets.publishing import snapshot_asset
+from assets.publishing import overview_asset, snapshot_asset
 from assets.raw import SOURCES
 from assets.raw.intake import raw_assets
 from assets.registry import load_specs
@@ -48,10 +48,13 @@ def build_defs(deployment: Deployment) -> dg.Definitions:
             *coverage.assets,
             *operations.assets,
             *semantics.assets,
+            *metrics.assets,
+            *logs.assets,
             *entities.assets,
             *trace_assets(deployment.settings),
             *(asset for spec in specs for asset in decision_assets(spec)),
             spool_asset,
+            overview_asset,
             snapshot_asset(specs),
         ],
         jobs=list(all_jobs.values()),

@@ -9,12 +9,13 @@ from assets.core.traces import MARTS
 from assets.decisions import model_key, score_key
 from assets.fetching import fetch_job
 from assets.partitions import contiguous, range_tags
-from assets.publishing import SNAPSHOT
+from assets.publishing import OVERVIEW, SNAPSHOT
 from assets.raw import SOURCES
 from assets.spool import SPOOL
 from assets.upkeep import compact_job
 from weaver_forge.contracts.decision import DecisionSpec, candidate_table, feature_table, prediction_table
 from weaver_forge.contracts.tables import ALL
+from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
 from weaver_forge.settings import Settings
 from weaver_forge.warehouse import Warehouse
 
@@ -30,12 +31,13 @@ def ingest_selection() -> dg.AssetSelection:
     """Raw tables, hooks' spooled decisions, and everything in core that is not computed a day at a time."""
     marts = {table.name for table in MARTS}
     names = [t.name for t in ALL if t.layer in {"raw", "core"} and t.source != "ingest" and t.name not in marts]
-    return dg.AssetSelection.assets(*names, SPOOL)
+    return dg.AssetSelection.assets(*names, SPOOL, OVERVIEW)
 
 
 def marts_selection() -> dg.AssetSelection:
-    """The daily marts."""
-    return dg.AssetSelection.assets(*(table.name for table in MARTS))
+    """The daily marts, and what is made anew of them whole: the entity graph and the overview."""
+    after = (CORE_ENTITY_LINKS.name, CORE_ENTITY_LINK_RATES.name, OVERVIEW)
+    return dg.AssetSelection.assets(*(table.name for table in MARTS), *after)
 
 
 def train_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:

@@ -12,16 +12,21 @@ from assets.resources import POOL, Deployment, SpecTables
 from weaver_forge.contracts.decision import DecisionSpec, candidate_table, prediction_table, spec_as_data
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import ALL
-from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS, RAW_INGEST_REJECTED
+from weaver_forge.contracts.tables.traces import CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES
 from weaver_forge.policy import parse
+from weaver_forge.settings import SOURCES
+from weaver_forge.warehouse import overview
 
 SNAPSHOT = "published_snapshot"
+OVERVIEW = "published_overview"
+
+BOOKS = frozenset({CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES})
+"""Tables in which the marts note what they were computed from."""
 
 
 def published_tables(specs: Sequence[DecisionSpec]) -> list[Table]:
-    """Core tables that features need, predictions, candidates, and what was taken in or refused."""
-    tables = [table for table in ALL if table.layer == "core" and not table.view]
-    tables += [RAW_INGEST_INPUTS, RAW_INGEST_REJECTED]
+    """Core tables that features and readers need, predictions and candidates; what only ingest keeps stays here."""
+    tables = [table for table in ALL if table.layer == "core" and not table.view and table not in BOOKS]
     for spec in specs:
         for kind in spec.kinds:
             tables.append(prediction_table(spec, kind))
@@ -49,6 +54,33 @@ def snapshot_asset(specs: Sequence[DecisionSpec]) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={"version": version})
 
     return publish
+
+
+@dg.asset(
+    name=OVERVIEW,
+    group_name="published",
+    deps=[table.name for table in ALL if table.layer == "core" and not table.view],
+    pool=POOL,
+    kinds={"json"},
+    description="What came in, what was refused and why, how much is linked: for `weaver-forge doctor`.",
+)
+def overview_asset(
+    _context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
+) -> dg.MaterializeResult[Any]:
+    """Count what there is and put it where doctor looks."""
+    deployment.step(OVERVIEW)
+    settings = deployment.settings
+    needs = [
+        {"source": source, "decision": spec.name, "without_it": loss}
+        for spec in deployment.specs
+        for source, loss in spec.sources.items()
+    ]
+    with deployment.warehouse.connect(read_only=True) as con:
+        found = overview.overview(con, SOURCES, needs, settings.now())
+    overview.write(settings.overview, found)
+    stored = {row["source"]: row["n_rows"] for row in found["sources"]}
+    refused = {f"{row['source']}_refused": row["n_refused"] for row in found["sources"] if row["n_refused"]}
+    return dg.MaterializeResult(metadata={**stored, **refused})
 
 
 def publish_snapshot(deployment: Deployment) -> int:

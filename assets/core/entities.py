@@ -6,7 +6,6 @@ import msgspec
 from assets.resources import Deployment
 from assets.tables import Metadata, table_assets
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
-from weaver_forge.contracts.tables.traces import CORE_TRACE_VERSION_DAYS
 from weaver_forge.errors import ConfigurationError
 from weaver_forge.links.graph import READS, LinkRule, entity_graph
 from weaver_forge.settings import Settings
@@ -36,7 +35,9 @@ def _write(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[s
         CORE_ENTITY_LINKS.name: {"rows_written": warehouse.replace(CORE_ENTITY_LINKS, links)},
         CORE_ENTITY_LINK_RATES.name: {
             "rows_written": warehouse.replace(CORE_ENTITY_LINK_RATES, rates),
-            "least_linked": ", ".join(f"{r['from_kind']} of {r['to_kind']} {r['rate']:.0%}" for r in weakest.to_dicts()),
+            "least_linked": ", ".join(
+                f"{r['from_kind']} of {r['to_kind']} {r['rate']:.0%}" for r in weakest.to_dicts()
+            ),
         },
     }
 
@@ -46,7 +47,6 @@ assets = [
         "core_entities",
         (CORE_ENTITY_LINKS, CORE_ENTITY_LINK_RATES),
         _write,
-        # The versions come of the marts, which follow an ingest: their day is linked by the next one.
-        deps=[table.name for table in READS if table is not CORE_TRACE_VERSION_DAYS],
+        deps=[table.name for table in READS],
     )
 ]

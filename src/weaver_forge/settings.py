@@ -33,6 +33,7 @@ _SECTIONS: dict[str, frozenset[str] | None] = {
     "semconv": frozenset({"registries"}),
     "github": _CODE_HOST,
     "gitlab": _CODE_HOST,
+    "links": None,
     "webhooks": None,
     "receiver": frozenset(
         {
@@ -67,6 +68,7 @@ class Settings:
         registries: Convention registries of one's own, put over OpenTelemetry's.
         ingest_processes: Processes that decode traces, metrics and logs; 1 is the ingesting one itself.
         code_hosts: github, gitlab -> what is fetched from there; ``sources.hosts`` says what is meant.
+        links: What ``links.graph.LinkRule`` says otherwise than by default.
         webhooks: Sender -> where its secret is; read by the receiver alone.
         receiver: Where it listens, who may send, how much; ``receivers.configuration`` says what is meant.
     """
@@ -82,6 +84,7 @@ class Settings:
     registries: tuple[Path, ...] = ()
     ingest_processes: int = 1
     code_hosts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    links: Mapping[str, Any] = field(default_factory=dict)
     webhooks: Mapping[str, Any] = field(default_factory=dict)
     receiver: Mapping[str, Any] = field(default_factory=dict)
 
@@ -104,6 +107,11 @@ class Settings:
     def published(self) -> Path:
         """Versioned snapshots for readers."""
         return self.data / "published"
+
+    @property
+    def overview(self) -> Path:
+        """What the last ingest counted, for ``doctor``."""
+        return self.published / "overview.json"
 
     @property
     def inbox(self) -> Path:
@@ -187,6 +195,7 @@ def load(root: Path) -> Settings:
             path,
         ),
         code_hosts={kind: document[kind] for kind in ("github", "gitlab") if kind in document},
+        links=document.get("links", {}),
         webhooks=document.get("webhooks", {}),
         receiver=document.get("receiver", {}),
     )

@@ -232,4 +232,4 @@ def test_a_run_says_what_it_foresees_and_for_what_the_data_is_too_thin(
     assert of["load_forecast", "points"]["n_predictions"] > 0
     assert all(row["why"] for row in of.values())
     assert all(row["is_baseline"] is not False for row in of.values() if "insufficient" in row["why"])
-    assert 0 < said["link_rate"] < 1
+    assert 0 < said["results"]["n_linked"] < said["results"]["n"]

@@ -16,7 +16,7 @@ from assets.core import changes
 from assets.core.traces import MARTS
 from assets.decisions import decision_assets, decision_tables, model_key, score_key
 from assets.definitions import build_defs, load_deployment, open_deployment
-from assets.publishing import SNAPSHOT
+from assets.publishing import OVERVIEW, SNAPSHOT
 from assets.raw import SOURCES as RAW_SOURCES
 from assets.raw import git
 from assets.raw.intake import raw_assets
@@ -27,6 +27,7 @@ from weaver_forge.contracts.decision import feature_table
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import ALL, BY_NAME
 from weaver_forge.contracts.tables.changes import CORE_CHANGES_CHANGES
+from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
 from weaver_forge.settings import SOURCES, Settings
 from weaver_forge.testing import Truth
 from weaver_forge.warehouse import Warehouse
@@ -64,7 +65,7 @@ def test_asset_keys_are_the_declared_tables_the_models_their_scores_and_the_snap
     kinds = [(spec, kind) for spec in deployment.specs for kind in spec.kinds]
     learned = {key(spec, kind) for spec, kind in kinds for key in (model_key, score_key)}
 
-    assert set(assets) == {*declared(deployment), *learned, SNAPSHOT, SPOOL}
+    assert set(assets) == {*declared(deployment), *learned, SNAPSHOT, OVERVIEW, SPOOL}
 
 
 def test_a_code_location_is_loaded_without_touching_the_warehouse(
@@ -137,13 +138,13 @@ def test_the_jobs_are_the_steps_of_the_loop(deployment: Deployment, defs: dg.Def
     }
 
     assert steps["loop"] == steps["ingest"] | steps["marts"] | steps["retrain"]
-    assert steps["marts"] == {table.name for table in MARTS}
+    marts = {table.name for table in MARTS}
+    assert steps["marts"] == marts | {CORE_ENTITY_LINKS.name, CORE_ENTITY_LINK_RATES.name, OVERVIEW}
     assert steps["publish"] < steps["retrain"]
     assert not any(name.startswith(("model_", "feat_")) for name in steps["publish"])
     assert SNAPSHOT in steps["publish"]
-    assert steps["ingest"] == {n for n in declared(deployment) if n.startswith(("raw_", "core_"))} - steps["marts"] | {
-        SPOOL
-    }
+    taken_in = {n for n in declared(deployment) if n.startswith(("raw_", "core_"))} - marts
+    assert steps["ingest"] == taken_in | {SPOOL, OVERVIEW}
 
 
 def test_upkeep_retraining_and_publishing_are_scheduled_in_utc(defs: dg.Definitions) -> None:

@@ -1,6 +1,7 @@
 """``doctor``: what is there, what is missing, what that disables, and the next command."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -31,28 +32,56 @@ def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     text.out(f"Pipeline   {settings.python}")
     for problem in health.problems:
         text.out(f"PROBLEM    {problem}")
+    _taken(health)
     _published(health)
     _record(health)
     text.out(f"\nNext: {health.next_command}")
     return 0
 
 
+def _taken(health: Health) -> None:
+    if health.taken is None:
+        text.group("Taken in", ["nothing yet"])
+        return
+    rows = [
+        [r["source"], r["n_inputs"], r["n_rows"], r["n_refused"], r["n_waiting"], instant(r["newest_at"]), _age(r)]
+        for r in health.sources
+    ]
+    columns = ("source", "inputs", "rows", "refused", "unfinished", "newest data", "age")
+    text.group(f"Taken in, last at {instant(health.taken)}", text.table(columns, rows))
+    refused = [f"{r['n']} x {r['source']}: {r['reason']} (last: {r['first']})" for r in health.refused]
+    more = ["all of them: weaver-forge rejected; again after mending: weaver-forge rejected --replay"]
+    text.group("Refused most often", [*refused, *more] if refused else [])
+    _links(health)
+    _telemetry(health)
+
+
+def _age(source: Mapping[str, Any]) -> str | None:
+    """How old the newest data is, in the unit that a person would choose."""
+    hours = source["lag_hours"]
+    if hours is None:
+        return None
+    return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} days"
+
+
+def _links(health: Health) -> None:
+    n, linked = health.results.get("n", 0), health.results.get("n_linked", 0)
+    told = [f"{linked / n:.0%} of {n} test results have a revision"] if n else []
+    rows = [
+        [f"{r['to_kind']} to {r['from_kind']}", r["n"], r["n_linked"], r["n_ambiguous"], f"{r['rate']:.0%}"]
+        for r in health.links
+    ]
+    columns = ("link", "there are", "linked", "to several", "rate")
+    text.group("Links, weakest first", [*told, *(text.table(columns, rows) if rows else [])])
+
+
 def _published(health: Health) -> None:
     if health.published["version"] is None:
         text.group("Published", [f"nothing yet: {health.published['problem']}"])
-        return
-    newest = health.published
-    age = f"{instant(newest['published_at'])} ({newest['age_hours']} h ago)"
-    text.group("Published", [f"snapshot {newest['version']}, {age}, data as of {instant(newest['data_as_of'])}"])
-    rows = [
-        [r["source"], r["n_inputs"], r["n_rows"], r["n_rejected"], instant(r["newest_at"]), r["lag_hours"]]
-        for r in health.sources
-    ]
-    text.group("Sources", text.table(("source", "inputs", "rows", "refused", "newest data", "lag in h"), rows))
-    text.group("Refused most often", [f"{r['n']} x {r['source']}: {r['reason']}" for r in health.rejected])
-    if health.link_rate is not None:
-        text.group("Links", [f"{health.link_rate:.0%} of {health.n_results} test results have a revision"])
-    _telemetry(health)
+    else:
+        newest = health.published
+        since = f"{instant(newest['published_at'])} ({newest['age_hours']} h ago)"
+        text.group("Published", [f"snapshot {newest['version']}, {since}, data as of {instant(newest['data_as_of'])}"])
     speaks = {True: "baseline", False: "model", None: "-"}
     rows = [
         [r["decision"], r["entity"], speaks[r["is_baseline"]], r["method"], r["n_predictions"], instant(r["newest_at"]),
@@ -60,8 +89,8 @@ def _published(health: Health) -> None:
         for r in health.decisions
     ]  # fmt: skip
     columns = ("decision", "of", "speaks", "method", "predictions", "newest", "why")
-    text.group("Decisions", text.table(columns, rows))
-    text.group("Missing", [f"{r['source']}: {r['decision']} is without it: {r['without_it']}" for r in health.disabled])
+    text.group("Decisions", text.table(columns, rows) if rows else [])
+    text.group("Missing", [f"{r['source']}: {r['decision']} is without it: {r['without_it']}" for r in health.missing])
 
 
 def _telemetry(health: Health) -> None:
@@ -82,4 +111,4 @@ def _record(health: Health) -> None:
         text.group("Ledger", [f"whole: {ledger['n_rows']} rows in {ledger['n_batches']} batches"])
     else:
         text.group("Ledger", ["DOES NOT VERIFY", *ledger["broken"]])
-    text.group("In the inbox, taken in or not", [f"{name}: {n} files" for name, n in health.waiting.items()])
+    text.group("In the inbox", [f"{name}: {n} files" for name, n in health.waiting.items()])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
-import grpc  # type: ignore[import-untyped]  # it ships no types
+import grpc
 
 from weaver_forge.errors import ConfigurationError
 from weaver_forge.receivers.auth import Tokens

@@ -1,0 +1,147 @@
+"""What came in, what was refused and why, how much is linked: counted after every ingest, for whoever asks.
+
+Written beside the published snapshots as JSON, so that looking never stands in a writer's way and shows the newest
+ingest also where nothing was published after it. Laying it out belongs in ``cli.doctor``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from weaver_forge.contracts.tables import ALL
+from weaver_forge.contracts.tables.ci import CORE_CI_TEST_RESULTS
+from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES
+from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS, RAW_INGEST_REJECTED
+from weaver_forge.contracts.tables.semconv import CORE_SEMANTIC_FINDINGS, CORE_SEMANTIC_QUALITY
+
+NEWEST = {
+    "git": ("core_changes__changes", "committed_at"),
+    "tests": ("core_ci__test_results", "known_at"),
+    "github_actions": ("raw_github_actions__runs", "updated_at"),
+    "gitlab": ("raw_gitlab__pipelines", "created_at"),
+    "coverage": ("core_coverage__test_files", "known_at"),
+    "otlp": ("core_trace__minutes", "minute_at"),
+    "focus": ("core_cost__charges", "charge_period_end"),
+    "deployments": ("core_deployments__deployments", "started_at"),
+    "incidents": ("core_incidents__incidents", "started_at"),
+}
+"""Source -> the table and time that say how new its data is; a source without one says nothing of its age."""
+
+
+def overview(
+    con: duckdb.DuckDBPyConnection, sources: tuple[str, ...], needs: Sequence[Mapping[str, str]], now: datetime
+) -> dict[str, Any]:
+    """Count everything once.
+
+    Args:
+        con: The warehouse.
+        sources: Names of all sources.
+        needs: source, decision, without_it: what each decision of the deployment loses without a source.
+        now: When this is, naive UTC.
+
+    Returns:
+        ``at``; ``sources``: source, n_inputs, n_rows, n_refused, n_waiting (files that end inside a message),
+        newest_at, taken_at; ``refused``: source, reason, n, first (a place); ``links``: from_kind, to_kind, n,
+        n_linked, n_ambiguous, rate; ``results``: n, n_linked (test results that have a revision); ``telemetry``:
+        the services that keep least to the semantic conventions; ``missing``: the needs whose source has no rows.
+    """
+    counted = [_source(con, name) for name in sources]
+    given = {row["source"] for row in counted if row["n_rows"]}
+    return {
+        "at": now,
+        "sources": counted,
+        "missing": [dict(need) for need in needs if need["source"] not in given],
+        "refused": _rows(con, _REFUSED),
+        "links": _rows(con, _LINKS),
+        "results": _rows(con, _RESULTS)[0],
+        "telemetry": _rows(con, _TELEMETRY),
+    }
+
+
+def write(path: Path, found: dict[str, Any]) -> None:
+    """Put it where ``doctor`` looks, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(json.dumps(found, default=_text, indent=1), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _text(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+def _source(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
+    inputs = _rows(con, _INPUTS, name)[0]
+    refused = _rows(con, f"select count(*) as n from {_OPEN} and source = ?", name)[0]["n"]  # noqa: S608 - declared names, here and below
+    tables = [table for table in ALL if table.layer == "raw" and table.source == name]
+    n_rows = sum(_rows(con, f'select count(*) as n from "{table.name}"')[0]["n"] for table in tables)  # noqa: S608
+    newest = None
+    if name in NEWEST:
+        table, column = NEWEST[name]
+        newest = _rows(con, f"select max({column}) as at from {table}")[0]["at"]  # noqa: S608
+    return {"source": name, **inputs, "n_rows": n_rows, "n_refused": refused, "newest_at": newest}
+
+
+def _rows(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list[dict[str, Any]]:
+    found = con.execute(sql, list(parameters))
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+_OPEN = f"{RAW_INGEST_REJECTED.name} where resolved_at is null"
+
+_INPUTS = f"""
+select
+  count(distinct name) as n_inputs,
+  count(*) filter (where tail_state = 'waiting') as n_waiting,
+  max(ingested_at) as taken_at
+from {RAW_INGEST_INPUTS.name}
+where source = ?
+"""  # noqa: S608
+
+_REFUSED = f"""
+-- grain: source and reason
+select source, reason, count(*) as n, min_by(name || ', ' || "position", rejected_at) as first
+from {_OPEN}
+group by all
+order by n desc, source, reason
+limit 8
+"""  # noqa: S608
+
+_LINKS = f"""
+select from_kind, to_kind, n, n_linked, n_ambiguous, rate
+from {CORE_ENTITY_LINK_RATES.name}
+where n > 0
+order by rate, to_kind, from_kind
+"""  # noqa: S608
+
+_RESULTS = f"""
+select count(*) as n, count(revision) as n_linked from {CORE_CI_TEST_RESULTS.name}
+"""  # noqa: S608
+
+_TELEMETRY = f"""
+-- grain: service, its newest day
+with newest as (
+  select service_key, day_at, coverage, score
+  from {CORE_SEMANTIC_QUALITY.name}
+  where score is not null
+  qualify row_number() over (partition by service_key order by day_at desc) = 1
+),
+top as (
+  select service_key, day_at, finding_id, attribute, n
+  from {CORE_SEMANTIC_FINDINGS.name}
+  where level = 'violation'
+  qualify row_number() over (partition by service_key, day_at order by n desc, finding_id, attribute) = 1
+)
+select newest.service_key, newest.score, newest.coverage, newest.day_at, top.finding_id, top.attribute, top.n
+from newest
+left join top using (service_key, day_at)
+order by newest.score, newest.service_key
+limit 5
+"""  # noqa: S608
