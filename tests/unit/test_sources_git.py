@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from weaver_forge.benchmarks.git_corpus import write_history
 from weaver_forge.contracts.identity import local_repo_id
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
 from weaver_forge.errors import ShallowClone, SourceError
+from weaver_forge.sources import git_blame
 from weaver_forge.sources.git import Repository, read_repository, read_revision
 
 START = 1772366400  # 2026-03-01T12:00:00Z
@@ -203,3 +205,30 @@ def test_a_file_that_cannot_be_blamed_is_said_in_the_notes(tmp_path: Path) -> No
 
     assert batch.tables[RAW_GIT_BLAMES.name].is_empty()
     assert "1 files of fixes could not be blamed" in batch.notes[0]
+
+
+@pytest.mark.parametrize("name", ["plain", "with: a colon"])
+def test_an_index_changes_no_blame_and_nothing_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / name
+    write_history(folder, 150, n_files=20)
+    before = {path.name for path in folder.rglob("*")}
+    plain = read_repository(folder, known=set()).tables[RAW_GIT_BLAMES.name]
+    monkeypatch.setattr(git_blame, "MANY", 1)
+
+    indexed = read_repository(folder, known=set()).tables[RAW_GIT_BLAMES.name]
+
+    assert plain.height > 10
+    assert indexed.equals(plain)
+    assert {path.name for path in folder.rglob("*")} == before
+
+
+def test_a_generated_history_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_history(tmp_path / name, 40)
+
+    heads = {Repository(tmp_path / name).head() for name in ("one", "two")}
+
+    assert len(heads) == 1
+    assert len(Repository(tmp_path / "one").revisions()) == 40

@@ -9,6 +9,7 @@ a line for its author. Which commits are fixes is said in ``changes.fixes``.
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -22,6 +23,9 @@ from weaver_forge.errors import SourceError
 
 MAX_FILES = 50
 """A fix that touches more files is a sweep; its blames would accuse the whole history."""
+
+MANY = 40
+"""Files to blame from which on an index of the history pays."""
 
 SOURCE_SUFFIXES = frozenset({
     ".py", ".pyx", ".pyi", ".java", ".kt", ".kts", ".scala", ".groovy", ".clj", ".go", ".rs", ".c", ".h", ".cc",
@@ -42,6 +46,9 @@ class Git(Protocol):
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Run git and give its output."""
+
+    def indexed(self) -> "AbstractContextManager[Git]":
+        """The same repository, made ready for many blames."""
 
 
 def blames(git: Git, commits: pl.DataFrame, *, since_days: int | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -65,8 +72,10 @@ def blames(git: Git, commits: pl.DataFrame, *, since_days: int | None) -> tuple[
     sources = [r for r in found if n_files[r.revision] <= MAX_FILES and _is_source(r.path)]
     parents = {revision: parents.split(" ")[0] for revision, parents in fixes.select("revision", "parents").rows()}
     times = dict(fixes.select("revision", "committed_at").rows())
-    with ThreadPoolExecutor(_WORKERS) as pool:  # git does the work in processes; threads only wait for them
-        counted = list(pool.map(lambda removal: _count(git, removal, parents[removal.revision]), sources))
+    many = git.indexed() if len(sources) >= MANY else nullcontext(git)
+    # Git does the work in processes; threads only wait for them.
+    with many as quick, ThreadPoolExecutor(_WORKERS) as pool:
+        counted = list(pool.map(lambda removal: _count(quick, removal, parents[removal.revision]), sources))
     rows: list[dict[str, Any]] = [
         {
             "repo_id": git.repo_id,
