@@ -24,6 +24,7 @@ VERBS = {
     "backtest": "assets.verbs.backtest",
     "benchmark": "assets.verbs.benchmark",
     "models": "assets.verbs.models",
+    "links": "assets.verbs.links",
     "rejected": "assets.verbs.rejected",
     "compact": "assets.verbs.compact",
     "demo": "assets.verbs.demo",

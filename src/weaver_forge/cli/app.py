@@ -67,6 +67,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("Questions", "why", "weaver_forge.cli.why:why", "Why a decision came out as it did: facts first, score last."),
     (
         "Questions",
+        "links",
+        "weaver_forge.cli.loop:links",
+        "How much is linked, the same under another rule, and what one entity is linked to.",
+    ),
+    (
+        "Questions",
         "backtest",
         "weaver_forge.cli.loop:backtest",
         "Judge decisions on the history that is on disk, point in time.",

@@ -137,6 +137,17 @@ def compact(*, json: Json = False) -> int:
     return relay(deployment(), "compact", {}, as_json=json)
 
 
+def links(of: str = "", /, *, rule: Paths = (), json: Json = False) -> int:
+    """Show how changes, runs, deployments, versions, incidents and charges are linked, and how surely.
+
+    Args:
+        of: An entity to follow: its id or a part of it, such as a revision.
+        rule: A part of the rule said otherwise, as incident_within_h=6.0; repeatable, nothing is stored.
+        json: Print only the result, as JSON.
+    """
+    return relay(deployment(), "links", {"of": of, "rule": list(rule)}, as_json=json)
+
+
 def models_list(*, json: Json = False) -> int:
     """List every model with its version, and why it or the baseline speaks.
 
