@@ -31,8 +31,9 @@ def links(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
         other = _changed(rule, said)
         found, rates = entity_graph({table.name: deployment.warehouse.read(table) for table in READS}, other)
         result |= {"other_rule": other.digest, "other_rates": rates.to_dicts()}
-        _compare(stored, rates, emit)
-    else:
+        if not arguments.get("of"):
+            _compare(stored, rates, emit)
+    elif not arguments.get("of"):
         columns = ["from_kind", "to_kind", "n", "n_linked", "n_ambiguous", "rate", "methods"]
         emit({"event": "table", "title": "Links", "columns": columns, "rows": stored.select(columns).rows()})
     if arguments.get("of"):
