@@ -28,6 +28,7 @@ def ingest(
     otlp: Paths = (),
     focus: Paths = (),
     runs: Paths = (),
+    gitlab: Paths = (),
     deployments: Paths = (),
     incidents: Paths = (),
     revision: str | None = None,
@@ -43,7 +44,8 @@ def ingest(
         coverage: Coverage with a context a test: coverage.py data files, or its JSON reports.
         otlp: OTLP traces as files.
         focus: FOCUS cost exports.
-        runs: Saved GitHub Actions runs and jobs.
+        runs: Saved GitHub Actions runs and jobs: answers of the REST API, or webhooks.
+        gitlab: Saved GitLab pipelines and jobs: answers of the REST API, or webhooks.
         deployments: Deployment records.
         incidents: Incident records.
         revision: The revision that the reports are of: commit id, tag, branch, or HEAD.
@@ -58,6 +60,7 @@ def ingest(
         "otlp": otlp,
         "focus": focus,
         "github_actions": runs,
+        "gitlab": gitlab,
         "deployments": deployments,
         "incidents": incidents,
     }
