@@ -9,6 +9,7 @@ import pytest
 
 from assets.core.traces import MARTS, compute
 from weaver_forge.contracts.dtypes import from_rows
+from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
 from weaver_forge.contracts.tables.operations import CORE_TRACE_EDGES, CORE_TRACE_RED_MINUTES, RAW_OTLP_SPANS
 from weaver_forge.contracts.tables.traces import CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES
 from weaver_forge.warehouse import Warehouse, touched
@@ -43,7 +44,7 @@ def spans(rng: np.random.Generator, n_traces: int) -> pl.DataFrame:
 
 def opened(folder: Path) -> Warehouse:
     warehouse = Warehouse(folder / "warehouse.duckdb", folder / "lake")
-    warehouse.migrate([*MARTS, CORE_TRACE_FILE_MINUTES])
+    warehouse.migrate([*MARTS, CORE_TRACE_FILE_MINUTES, CORE_SERVICE_RESOURCE_USE])
     return warehouse
 
 

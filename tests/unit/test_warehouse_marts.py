@@ -12,6 +12,7 @@ import pytest
 
 from weaver_forge.contracts.batch import Frame
 from weaver_forge.contracts.table import Table
+from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
 from weaver_forge.contracts.tables.operations import (
     CORE_SERVICE_POINTS,
     CORE_TRACE_EDGES,
@@ -67,6 +68,7 @@ def lake(con: duckdb.DuckDBPyConnection, folder: Path, *files: list[dict[str, An
 
 def red_table(con: duckdb.DuckDBPyConnection, rows: dict[str, list[Any]]) -> None:
     con.execute(CORE_TRACE_RED_MINUTES.ddl)
+    con.execute(CORE_SERVICE_RESOURCE_USE.ddl)
     con.register("rows", pl.DataFrame(rows).to_arrow())
     con.execute(
         f"insert into {CORE_TRACE_RED_MINUTES.name} "
@@ -230,6 +232,7 @@ def test_points_do_not_depend_on_how_days_are_cut(con: duckdb.DuckDBPyConnection
 def test_an_empty_range_gives_the_contracts_types(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     lake(con, tmp_path, [span("a", "web", SERVER)])
     con.execute(CORE_TRACE_RED_MINUTES.ddl)
+    con.execute(CORE_SERVICE_RESOURCE_USE.ddl)
 
     frames = [f(con, NEXT, NEXT + timedelta(days=1)) for f in (marts.red_minutes, marts.edges, marts.service_points)]
 

@@ -99,16 +99,23 @@ class Miner:
         """All that are held."""
         return [template for leaf in self._leaves.values() for template in leaf]
 
-    def assign(self, lines: pl.Series) -> pl.Series:
+    def assign(self, lines: pl.Series, counts: pl.Series | None = None) -> pl.Series:
         """The template of each line; null where the line is null or blank.
 
         What is found depends on the lines' order only through which distinct one comes first.
+
+        Args:
+            lines: Text.
+            counts: How often each was written; once where not given.
         """
-        read = masked(lines).to_frame("line")
-        distinct = read.filter(pl.col("line").str.len_bytes() > 0).group_by("line", maintain_order=True).len()
+        read = pl.DataFrame(
+            {"line": masked(lines), "n": counts if counts is not None else pl.repeat(1, len(lines), eager=True)}
+        )
+        said = read.filter(pl.col("line").str.len_bytes() > 0)
+        distinct = said.group_by("line", maintain_order=True).agg(pl.col("n").sum())
         found = [self._match(line, n).template_id for line, n in distinct.iter_rows()]
         ids = distinct.select("line").with_columns(pl.Series("template_id", found, dtype=pl.String))
-        return read.join(ids, on="line", how="left", maintain_order="left")["template_id"]
+        return read.select("line").join(ids, on="line", how="left", maintain_order="left")["template_id"]
 
     def _match(self, line: str, n: int) -> Template:
         tokens = line.split(" ")

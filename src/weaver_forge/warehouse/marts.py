@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 from weaver_forge.contracts.tables.operations import CORE_TRACE_RED_MINUTES, CORE_TRACE_SPANS
+from weaver_forge.warehouse.resource_use import resource_points
 
 LAG = timedelta(seconds=60)
 """Spans are taken to be here a minute after they began: exporters and collectors batch for seconds."""
@@ -162,6 +163,8 @@ order by service_key, version, day_at
 def service_points(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
     """``core_service__points`` of a day range, from the RED minutes of it and of the seven days before.
 
+    Beside them stands the use of resources as it was measured, a metric a column of ``core_service__resource_use``.
+
     A minute in which a known service was not observed is zero requests of it, if something was observed in that
     minute, or within :data:`QUIET` before and after it; other minutes are gaps and have no row. A zero that rests
     on a later observation is known only after that. A service is known from its first minute on until seven days
@@ -236,7 +239,7 @@ select
 from points
 order by service_key, metric, "at"
 """  # noqa: S608
-    return con.sql(query).pl()
+    return pl.concat([con.sql(query).pl(), resource_points(con, start, end)])
 
 
 def unix_ns(instant: datetime) -> int:

@@ -10,12 +10,13 @@ belongs to the minute in which its interval ends. What is said of a minute rests
 before it alone, so it does not depend on how time is cut into ranges.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import duckdb
 import polars as pl
 
 from weaver_forge.contracts.tables.metrics import RAW_OTLP_METRIC_POINTS
+from weaver_forge.warehouse.marts import unix_ns
 from weaver_forge.warehouse.metric_buckets import quantiles_sql
 
 REACH = timedelta(minutes=15)
@@ -25,7 +26,6 @@ LAG = timedelta(seconds=60)
 """Points are taken to be here a minute after they were observed."""
 
 _RAW = RAW_OTLP_METRIC_POINTS.name
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REACH_NS = REACH // timedelta(microseconds=1) * 1000
 
 
@@ -50,8 +50,8 @@ select
   any_value(md5(concat_ws('/', {SERVICE_KEY}, service_version, list_sort(map_entries(resource_attributes))::varchar)))
     as resource_id
 from {_RAW}
-where time_unix_ns >= {_unix_ns(start)}
-  and time_unix_ns < {_unix_ns(end)}
+where time_unix_ns >= {unix_ns(start)}
+  and time_unix_ns < {unix_ns(end)}
 group by series_id
 order by series_id
 """).pl()  # noqa: S608 - declared names, here and below
@@ -173,8 +173,8 @@ observed as (
   where has_value
     and isfinite(coalesce(value_int::double, value_double, n_observations::double))
     and not (coalesce(temporality, '') = 'unspecified' and coalesce(is_monotonic, true))
-    and time_unix_ns >= {_unix_ns(start) - _REACH_NS}
-    and time_unix_ns <= {_unix_ns(end)}
+    and time_unix_ns >= {unix_ns(start) - _REACH_NS}
+    and time_unix_ns <= {unix_ns(end)}
 ),
 paired as (
   select
@@ -242,8 +242,3 @@ steps as (
 def _summary(quantile: float) -> str:
     place = f"list_position(quantiles, {quantile}::double)"
     return f"case when metric_type = 'summary' then quantile_values[{place}] end"
-
-
-def _unix_ns(instant: datetime) -> int:
-    """Nanoseconds since 1970 of a naive UTC time, without passing a float."""
-    return (instant.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) * 1000

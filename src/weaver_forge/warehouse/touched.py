@@ -13,9 +13,11 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
 from weaver_forge.contracts.tables.operations import CORE_TRACE_RED_MINUTES, CORE_TRACE_SPANS
 from weaver_forge.contracts.tables.traces import CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES
 from weaver_forge.warehouse.marts import MEMORY_OF_SERVICES, PARENT_LAG, PARENT_REACH, unix_ns
+from weaver_forge.warehouse.naming import quoted_list
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -92,6 +94,8 @@ def pending_days(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime)
     return sorted({*minutes, *points["day"]})
 
 
+_USE = quoted_list(CORE_SERVICE_RESOURCE_USE.column_names)
+
 _DIGESTS = f"""
     wanted as (
       select
@@ -117,7 +121,7 @@ def minutes_are_done(con: duckdb.DuckDBPyConnection, minutes: pl.DataFrame) -> N
 
 
 def digest_days(con: duckdb.DuckDBPyConnection, days: Iterable[date]) -> None:
-    """Write down what the RED minutes of these days are now. The points of these days are then up to date or not."""
+    """Write down what RED minutes and resource use of these days are now: their points are then up to date or not."""
     table, red = CORE_TRACE_DAYS.name, CORE_TRACE_RED_MINUTES.name
     for day in days:
         at = datetime.combine(day, time())
@@ -128,9 +132,15 @@ def digest_days(con: duckdb.DuckDBPyConnection, days: Iterable[date]) -> None:
             insert into {table}
             select
               ?::timestamp,
-              count(*) || ':' || sum(hash(service_key, minute_at, n_requests, n_errors, duration_p95_ms))::varchar,
+              count(*) || ':' || sum(row_hash)::varchar,
               ?
-            from {red} where minute_at >= ? and minute_at < ? having count(*) > 0
+            from (
+              select minute_at, hash(service_key, minute_at, n_requests, n_errors, duration_p95_ms) as row_hash
+              from {red}
+              union all
+              select minute_at, hash({_USE}) from {CORE_SERVICE_RESOURCE_USE.name}
+            )
+            where minute_at >= ? and minute_at < ? having count(*) > 0
             """,  # noqa: S608
             [at, points or "", at, at + DAY],
         )

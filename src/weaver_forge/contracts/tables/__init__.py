@@ -8,7 +8,9 @@ from weaver_forge.contracts.tables import (
     coverage,
     entities,
     ingest,
+    log_marts,
     logs,
+    metric_marts,
     metrics,
     operations,
     semconv,
@@ -17,7 +19,21 @@ from weaver_forge.contracts.tables import (
 
 ALL: tuple[Table, ...] = tuple(
     value
-    for module in (ingest, changes, ci, coverage, operations, traces, metrics, logs, entities, semconv, cost)
+    for module in (
+        ingest,
+        changes,
+        ci,
+        coverage,
+        operations,
+        traces,
+        metrics,
+        metric_marts,
+        logs,
+        log_marts,
+        entities,
+        semconv,
+        cost,
+    )
     for value in vars(module).values()
     if isinstance(value, Table)
 )
