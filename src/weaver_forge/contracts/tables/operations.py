@@ -119,21 +119,6 @@ CORE_TRACE_EDGES = Table(
     day_column="hour_at",
 )
 
-CORE_TRACE_DAYS = Table(
-    layer="core",
-    source="trace",
-    entity="days",
-    grain="day whose marts were computed",
-    columns=(
-        Column("day_at", "TIMESTAMP", "Start of the day, UTC."),
-        Column(
-            "n_spans", "BIGINT", "Spans of the day when its marts were computed; a different count now means touched."
-        ),
-    ),
-    key=("day_at",),
-    day_column="day_at",
-)
-
 CORE_SERVICE_POINTS = Table(
     layer="core",
     source="service",
