@@ -99,6 +99,21 @@ def test_a_version_that_holds_the_first_digits_of_one_change_is_that_change() ->
     assert to_d1 == [("build", "revision_in_version", 0.9), ("change", "revision_in_version", 0.9)]
 
 
+def test_a_deployment_that_names_no_service_is_found_by_the_commit_that_its_spans_carry() -> None:
+    deployment = {"deployment_id": "d1", "service_key": "//production", "version": SHA, "revision": SHA,
+                  "repo_id": REPO, "started_at": hours(2)}  # fmt: skip
+    seen = {"service_key": SERVICE, "version": SHA[:12], "first_at": hours(2.1), "last_at": hours(9)}
+    tables = story(
+        core_deployments__deployments=rows("core_deployments__deployments", deployment),
+        core_trace__version_days=rows("core_trace__version_days", seen),
+    )
+
+    links, _ = entity_graph(tables, LinkRule())
+
+    met = links.filter((pl.col("from_kind") == "deployment") & (pl.col("to_kind") == "version"))
+    assert met.select("to_id", "method").rows() == [(f"{SERVICE}@{SHA[:12]}", "version_is_revision")]
+
+
 def test_of_several_deployments_an_incident_is_shared_among_them_and_counted_ambiguous() -> None:
     first = {"deployment_id": "d1", "service_key": SERVICE, "version": "1", "started_at": hours(2)}
     tables = story(

@@ -37,6 +37,7 @@ CONFIDENCE: Mapping[str, float] = {
     "review": 1.0,
     "version": 1.0,
     "revision_in_version": 0.9,
+    "version_is_revision": 0.9,
     "revision_before": 0.9,
     "revision_near": 0.6,
     "service_tag": 0.8,
@@ -217,6 +218,7 @@ def _deployment_version(of: Mapping[str, pl.DataFrame], rule: LinkRule) -> Itera
         pl.col("started_at") <= pl.col("last_at")
     )
     yield _candidates(named, "version")
+    yield _candidates(_built_from(deployments, versions, rule), "version_is_revision")
     # Spans whose version the deployment does not name: the first new one seen after it.
     nameless = deployments.filter(pl.col("version").str.len_bytes() == 0)
     seen = nameless.join(versions, on="service_key", suffix="_to").filter(
@@ -225,9 +227,28 @@ def _deployment_version(of: Mapping[str, pl.DataFrame], rule: LinkRule) -> Itera
     yield _candidates(seen, "service_first_seen")
 
 
+def _built_from(deployments: pl.DataFrame, versions: pl.DataFrame, rule: LinkRule) -> pl.DataFrame:
+    """Deployments that name no service (GitHub's do not), with the versions that are the commit they deployed."""
+    digits = rule.revision_digits
+    hashes = versions.filter(pl.col("version").str.contains(f"^[0-9a-f]{{{digits},40}}$")).with_columns(
+        digits=pl.col("version").str.head(digits)
+    )
+    told = deployments.filter(pl.col("revision").is_not_null(), ~_names_service()).with_columns(
+        digits=pl.col("revision").str.head(digits)
+    )
+    met = told.join(hashes, on="digits", suffix="_to")
+    return met.filter(
+        pl.col("revision").str.starts_with(pl.col("version_to")), pl.col("started_at") <= pl.col("last_at")
+    )
+
+
+def _names_service() -> pl.Expr:
+    return pl.col("service_key").str.split("/").list.get(1, null_on_oob=True).fill_null("") != ""
+
+
 def _deployment_incident(of: Mapping[str, pl.DataFrame], rule: LinkRule) -> Iterator[pl.DataFrame]:
     since = pl.col("started_at_to") - pl.col("started_at")
-    after = of["deployment"].join(of["incident"], on="service_key", suffix="_to").filter(
+    after = of["deployment"].filter(_names_service()).join(of["incident"], on="service_key", suffix="_to").filter(
         since.is_between(timedelta(0), _hours(rule.incident_within_h))
     )  # fmt: skip
     yield _candidates(after, "service_after")
