@@ -10,7 +10,7 @@ protobuf.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import chain, count
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -21,7 +21,8 @@ import polars as pl
 from weaver_forge.decode.otlp_columns import Gathered
 from weaver_forge.decode.otlp_framing import shown
 from weaver_forge.decode.otlp_ids import from_hex
-from weaver_forge.decode.otlp_json_values import events_text, links_text, read_attributes, read_resource
+from weaver_forge.decode.otlp_json_attributes import read_lists
+from weaver_forge.decode.otlp_json_values import events_text, links_text, read_resource
 from weaver_forge.decode.otlp_maps import Codes
 from weaver_forge.decode.otlp_protobuf import PayloadRefused, sparse
 from weaver_forge.decode.otlp_values import ValueRefused
@@ -37,7 +38,7 @@ class StatusJson(msgspec.Struct, gc=False):
 
 
 class SpanJson(msgspec.Struct, gc=False):
-    """A span; attributes, events and links are raw JSON."""
+    """A span; attributes are one piece of raw JSON, events and links one each."""
 
     traceId: str | None = None  # noqa: N815 - OTLP's own field names, here and below
     spanId: str | None = None  # noqa: N815
@@ -46,7 +47,7 @@ class SpanJson(msgspec.Struct, gc=False):
     kind: int | None = None
     startTimeUnixNano: int | str | None = None  # noqa: N815
     endTimeUnixNano: int | str | None = None  # noqa: N815
-    attributes: list[msgspec.Raw] | None = None
+    attributes: msgspec.Raw = _ABSENT
     events: list[msgspec.Raw] | None = None
     links: list[msgspec.Raw] | None = None
     status: StatusJson | None = None
@@ -94,7 +95,6 @@ class WholeRequestJson(msgspec.Struct, gc=False):
 _REQUEST = msgspec.json.Decoder(RequestJson)
 _WHOLE = msgspec.json.Decoder(WholeRequestJson)
 _SPAN = msgspec.json.Decoder(SpanJson)
-_NO_STATUS = StatusJson()
 
 
 def read_request(data: bytes) -> RequestJson:
@@ -126,19 +126,18 @@ def gather(requests: Sequence[RequestJson]) -> Gathered | None:
             sizes.append((len(spans) - before, number))
     if not spans:
         return None
-    attributes = [span.attributes or () for span in spans]
-    codes, distinct = _encode(map(bytes, chain.from_iterable(attributes)))
+    unreadable: dict[int, str] = {}
+    pairs = read_lists([bytes(span.attributes) for span in spans], unreadable)
     resource, resources = _encode(raw_resources)
     per_resource = np.array(sizes, dtype=np.int64)
     times_bad: list[int] = []
-    unreadable: dict[int, str] = {}
-    statuses, known = _encode((_enum(s.code), s.message or "") for s in (span.status or _NO_STATUS for span in spans))
+    statuses, known = _statuses(spans)
     return Gathered(
         trace_id=from_hex([span.traceId or "" for span in spans], 16),
         span_id=from_hex([span.spanId or "" for span in spans], 8),
         parent_span_id=from_hex([span.parentSpanId or "" for span in spans], 8),
         name=pl.Series([span.name or "" for span in spans], dtype=pl.String),
-        kind=np.array([_enum(span.kind) for span in spans], dtype=np.int64),
+        kind=_enums([span.kind or 0 for span in spans]),
         start=_times([span.startTimeUnixNano or 0 for span in spans], times_bad),
         end=_times([span.endTimeUnixNano or 0 for span in spans], times_bad),
         times_bad=times_bad,
@@ -146,9 +145,9 @@ def gather(requests: Sequence[RequestJson]) -> Gathered | None:
         statuses=known,
         resource=np.repeat(resource, per_resource[:, 0]),
         resources=[read_resource(raw) for raw in resources],
-        attribute_counts=np.fromiter(map(len, attributes), np.int64, len(attributes)),
-        attribute_codes=codes,
-        attributes=read_attributes(distinct),
+        attribute_counts=pairs.counts,
+        attribute_codes=pairs.codes,
+        attributes=pairs.attributes,
         events=sparse(
             ((row, _raws(s.events)) for row, s in enumerate(spans) if s.events), events_text, unreadable, ValueRefused
         ),
@@ -184,6 +183,23 @@ def _enum(value: int | None) -> int:
     return -1 if value is not None and not -1 <= value <= 255 else value or 0
 
 
+def _enums(values: list[int]) -> Codes:
+    try:
+        return np.array(values, dtype=np.int64)
+    except OverflowError:
+        return np.array([_enum(value) for value in values], dtype=np.int64)
+
+
+def _statuses(spans: Sequence[SpanJson]) -> tuple[Codes, list[tuple[int, str] | None]]:
+    """Code of each span's status, and the distinct ones; nearly all are the first, unset."""
+    known: dict[tuple[int, str] | None, int] = {(0, ""): 0}
+    codes = np.zeros(len(spans), dtype=np.int64)
+    for row, status in enumerate([span.status for span in spans]):
+        if status is not None and (status.code or status.message):
+            codes[row] = known.setdefault((_enum(status.code), status.message or ""), len(known))
+    return codes, list(known)
+
+
 def _raws(values: list[msgspec.Raw] | None) -> list[bytes]:
     return [bytes(value) for value in values or ()]
 
@@ -197,7 +213,7 @@ def _encode(values: Iterable[Any]) -> tuple[Codes, list[Any]]:
 
 def _times(values: list[int | str], bad: list[int]) -> npt.NDArray[np.uint64]:
     """Numbers or decimal text -> 64 bits; ``bad`` gains the rows where it is neither or does not fit."""
-    texts = [value if isinstance(value, str) else str(value) for value in values]
+    texts = list(map(str, values))
     read = pl.Series(texts, dtype=pl.String).cast(pl.UInt64, strict=False)
     bad.extend(read.is_null().arg_true().to_list())
     return read.fill_null(0).to_numpy()

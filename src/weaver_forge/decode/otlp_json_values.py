@@ -88,7 +88,7 @@ _LINK = msgspec.json.Decoder(LinkJson)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueRefused)
 
 
-def read_attributes(distinct: Iterable[bytes]) -> Attributes:
+def read_attributes(distinct: Iterable[bytes | str]) -> Attributes:
     """Decode distinct raw attributes, in order."""
     keys: list[str] = []
     texts: list[str | None] = []
