@@ -293,3 +293,49 @@ def test_attempts_of_one_run_share_its_number() -> None:
     frames = link(result(context=NUMBERED), runs=(run("91", 1, run_number=7), run("91", 2, run_number=7)))
 
     assert frames["core_ci__test_results"]["run_id"].to_list() == ["91"]
+
+
+def test_a_parent_that_failed_by_its_child_is_one_failure() -> None:
+    frames = link(
+        result("p::T/bad", "failed", revision=A, position=0),
+        result("p::T", "failed_by_child", revision=A, position=1),
+    )
+
+    assert verdicts(frames) == {"p::T/bad": "failed"}
+    assert frames["core_ci__runs"]["conclusion"].to_list() == ["failure"]
+
+
+def test_what_fails_outside_tests_is_an_error_of_the_run() -> None:
+    frames = link(result("tests.test_broken", "collection_error", revision=A, message="no module"), result(revision=A))
+
+    (error,) = frames["core_ci__run_errors"].rows(named=True)
+    assert (error["name"], error["message"], error["revision"]) == ("tests.test_broken", "no module", A)
+
+
+def test_tests_named_by_sentences_are_told_apart_by_their_file() -> None:
+    """Two files of jest may both have a test called "adds"; a path of the machine would be no name."""
+    frames = link(
+        result("adds", "failed", revision=A, producer="jest", file="a.test.js", position=0),
+        result("adds", revision=A, producer="jest", file="b.test.js", position=1),
+        result("adds", revision=A, producer="jest", file="/ci/c.test.js", position=2),
+        result("c::adds", revision=A, producer="pytest", file="a.py", position=3),
+    )
+
+    assert verdicts(frames) == {
+        "a.test.js::adds": "failed",
+        "b.test.js::adds": "passed",
+        "adds": "passed",
+        "c::adds": "passed",
+    }
+
+
+def test_a_run_told_in_two_formats_is_counted_by_the_one_that_tells_of_retries() -> None:
+    told = {"revision": A, "run_id": "9"}
+    frames = link(
+        result(format="junit", **told),
+        result(status="failed", format="ctrf", report_sha256="e" * 64, position=0, **told),
+        result(format="ctrf", report_sha256="e" * 64, position=0, attempt=2, **told),
+    )
+
+    assert frames["core_ci__test_results"].select("attempt", "status").rows() == [(1, "failed"), (2, "passed")]
+    assert verdicts(frames) == {"c::t": "flaky"}
