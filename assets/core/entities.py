@@ -7,7 +7,8 @@ from assets.resources import Deployment
 from assets.tables import Metadata, table_assets
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
 from weaver_forge.errors import ConfigurationError
-from weaver_forge.links.graph import READS, LinkRule, entity_graph
+from weaver_forge.links.graph import READS, entity_graph
+from weaver_forge.links.link_rule import LinkRule
 from weaver_forge.settings import Settings
 
 

@@ -13,7 +13,8 @@ from assets.definitions import open_deployment
 from assets.resources import Deployment, Emit
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
 from weaver_forge.errors import MissingInput, UsageError
-from weaver_forge.links.graph import READS, LinkRule, entity_graph
+from weaver_forge.links.graph import READS, entity_graph
+from weaver_forge.links.link_rule import LinkRule
 from weaver_forge.settings import Settings
 
 _PAIR = ["from_kind", "to_kind"]

@@ -10,7 +10,8 @@ import pytest
 
 from weaver_forge.contracts.dtypes import empty, from_rows
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
-from weaver_forge.links.graph import PAIRS, READS, LinkRule, entity_graph
+from weaver_forge.links.graph import PAIRS, READS, entity_graph
+from weaver_forge.links.link_rule import LinkRule
 
 AT = datetime(2026, 3, 1, 12)
 BY_NAME = {table.name: table for table in READS}

@@ -1,14 +1,12 @@
 """The entity graph: change -> test run -> build -> deployment -> version in spans -> incident -> charge.
 
 Put here how two kinds of entities are linked: one function a pair, each yielding candidates with the method that found
-them. Every number that could be argued about is a field of :class:`LinkRule`, so that the graph can be made again
-under another rule and compared. A link is known when the later of its two ends is.
+them. Every number that could be argued about is in ``link_rule``, so that the graph can be made again under another rule
+and compared. A link is known when the later of its two ends is.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import polars as pl
@@ -20,6 +18,7 @@ from weaver_forge.contracts.tables.cost import CORE_COST_CHARGES
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
 from weaver_forge.contracts.tables.operations import CORE_DEPLOYMENTS_DEPLOYMENTS, CORE_INCIDENTS_INCIDENTS
 from weaver_forge.contracts.tables.traces import CORE_TRACE_VERSION_DAYS
+from weaver_forge.links.link_rule import CONFIDENCE, LinkRule
 
 READS = (
     CORE_CHANGES_CHANGES,
@@ -30,24 +29,6 @@ READS = (
     CORE_INCIDENTS_INCIDENTS,
     CORE_COST_CHARGES,
 )
-
-CONFIDENCE: Mapping[str, float] = {
-    "revision": 1.0,
-    "run_id": 1.0,
-    "review": 1.0,
-    "version": 1.0,
-    "revision_in_version": 0.9,
-    "version_is_revision": 0.9,
-    "revision_before": 0.9,
-    "revision_near": 0.6,
-    "service_tag": 0.8,
-    "service_served": 0.7,
-    "service_after": 0.6,
-    "service_first_seen": 0.5,
-    "service_tag_during": 0.5,
-}
-"""What a link of a method is worth before others are weighed against it: 1 where both ends name the same thing, less
-where only place and time agree. They order links; they are no measured probabilities."""
 
 PAIRS = (
     ("change", "test_run"),
@@ -64,32 +45,8 @@ PAIRS = (
 )
 """Kinds that are linked, earlier first."""
 
+_SERVICE_NAME = pl.col("service_key").str.split("/").list.get(1, null_on_oob=True)
 _CANDIDATE = ("from_id", "to_id", "method", "known_at")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkRule:
-    """What may be argued about.
-
-    Args:
-        revision_digits: Hex digits of a revision that a version must contain to be taken for it.
-        build_near_h: Hours between a test run and a build of the same revision that has no common run id.
-        seen_within_h: Hours after a deployment within which a new version of its service is taken to be its.
-        incident_within_h: Hours after a deployment within which an incident of its service is linked to it.
-        service_tags: Tags of a charge that name a service, first one said holds.
-    """
-
-    revision_digits: int = 7
-    build_near_h: float = 6.0
-    seen_within_h: float = 24.0
-    incident_within_h: float = 24.0
-    service_tags: tuple[str, ...] = ("service.name", "service", "app", "application", "app.kubernetes.io/name")
-
-    @property
-    def digest(self) -> str:
-        """Twelve hex digits that tell rules apart."""
-        said = json.dumps({**asdict(self), "confidence": dict(CONFIDENCE)}, sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
 def entity_graph(tables: Mapping[str, pl.DataFrame], rule: LinkRule) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -243,7 +200,7 @@ def _built_from(deployments: pl.DataFrame, versions: pl.DataFrame, rule: LinkRul
 
 
 def _names_service() -> pl.Expr:
-    return pl.col("service_key").str.split("/").list.get(1, null_on_oob=True).fill_null("") != ""
+    return _SERVICE_NAME.str.len_bytes() > 0
 
 
 def _deployment_incident(of: Mapping[str, pl.DataFrame], rule: LinkRule) -> Iterator[pl.DataFrame]:
@@ -269,7 +226,7 @@ def _change_incident(of: Mapping[str, pl.DataFrame], _rule: LinkRule) -> Iterato
 
 
 def _version_charge(of: Mapping[str, pl.DataFrame], _rule: LinkRule) -> Iterator[pl.DataFrame]:
-    versions = of["version"].with_columns(service_name=pl.col("service_key").str.split("/").list.get(1))
+    versions = of["version"].with_columns(service_name=_SERVICE_NAME)
     paid = versions.join(of["charge"].drop_nulls("service_name"), on="service_name", suffix="_to").filter(
         pl.col("first_at") < pl.col("charge_period_end"), pl.col("last_at") >= pl.col("charge_period_start")
     )
@@ -277,7 +234,7 @@ def _version_charge(of: Mapping[str, pl.DataFrame], _rule: LinkRule) -> Iterator
 
 
 def _incident_charge(of: Mapping[str, pl.DataFrame], _rule: LinkRule) -> Iterator[pl.DataFrame]:
-    incidents = of["incident"].with_columns(service_name=pl.col("service_key").str.split("/").list.get(1))
+    incidents = of["incident"].with_columns(service_name=_SERVICE_NAME)
     ended = pl.col("resolved_at").fill_null(pl.col("charge_period_end"))
     during = incidents.join(of["charge"].drop_nulls("service_name"), on="service_name", suffix="_to").filter(
         pl.col("started_at") < pl.col("charge_period_end"), ended >= pl.col("charge_period_start")
