@@ -79,11 +79,12 @@ def from_hex(values: Sequence[str], size: int) -> Ids:
     """Ids given as hexadecimal text of either case; all at once first, because nearly always all are right."""
     joined = "".join(values)
     lengths = np.fromiter(map(len, values), np.int64, len(values))
-    if not (lengths % 2).any() and joined.isalnum():  # fromhex would pass over blanks
-        try:
-            return from_flat(bytes.fromhex(joined), lengths // 2, size)
-        except ValueError:
-            pass
+    try:
+        octets = bytes.fromhex(joined)
+    except ValueError:
+        octets = b""
+    if 2 * len(octets) == len(joined) and not (lengths % 2).any():  # fromhex passes over blanks
+        return from_flat(octets, lengths // 2, size)
     found = [_octets(value) for value in values]
     sizes = np.array([-1 if octets is None else len(octets) for octets in found], dtype=np.int64)
     fitting = from_list([octets or b"" for octets in found], size)
