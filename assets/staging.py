@@ -28,14 +28,9 @@ from weaver_forge.sources.streams import read_messages
 from weaver_forge.warehouse import Warehouse
 from weaver_forge.warehouse.lake import Staged
 
-SMALL_ROWS = 20_000
+SMALL_ROWS = 10_000
 """A chunk of fewer rows is handed back as it is, so that many small files do not become many small Parquet files."""
 
-_DECODERS: dict[str, Callable[[list[Message], str], Batch]] = {
-    "traces": decode_messages,
-    "metrics": decode_metric_messages,
-    "logs": decode_log_messages,
-}
 _Meta = TypeVar("_Meta")
 
 
@@ -54,7 +49,7 @@ class Decoded:
         return sum(s.n_rows for s in self.staged.values()) + sum(f.height for f in self.small.values())
 
 
-def decode_and_stage(warehouse: Path, lake: Path, name: str, messages: list[Message]) -> Decoded:
+def decode_and_stage(warehouse: Path, lake: Path, name: str, messages: list[Message], *, ptars: bool = True) -> Decoded:
     """Decode the messages of a file, whatever they are of, and stage what is much.
 
     Args:
@@ -62,11 +57,12 @@ def decode_and_stage(warehouse: Path, lake: Path, name: str, messages: list[Mess
         lake: The folder of lakes.
         name: The file.
         messages: In file order.
+        ptars: Whether traces are parsed by ptars where it is installed.
     """
     lakes = Warehouse(warehouse, lake).lakes
     staged: dict[str, Staged] = {}
     small: dict[str, pl.DataFrame] = {}
-    batch = decode_signals(messages, name)
+    batch = decode_signals(messages, name, ptars=ptars)
     for table, frame in batch.tables.items():
         if frame.height >= SMALL_ROWS:
             staged[table] = lakes[table].stage(frame)
@@ -75,10 +71,15 @@ def decode_and_stage(warehouse: Path, lake: Path, name: str, messages: list[Mess
     return Decoded(staged, small, batch.rejected, batch.notes)
 
 
-def decode_signals(messages: list[Message], name: str) -> Batch:
+def decode_signals(messages: list[Message], name: str, *, ptars: bool = True) -> Batch:
     """Decode messages of any signal, each by its decoder."""
+    decoders: dict[str, Callable[[list[Message], str], Batch]] = {
+        "traces": partial(decode_messages, ptars=None if ptars else False),
+        "metrics": decode_metric_messages,
+        "logs": decode_log_messages,
+    }
     batches = []
-    for signal, decode in _DECODERS.items():
+    for signal, decode in decoders.items():
         mine = [message for message in messages if message.signal == signal]
         batches += [decode(mine, name)] if mine else []
     return Batch(
@@ -100,7 +101,12 @@ def decode_whole(path: Path) -> Batch:
 
 
 def decoded(
-    warehouse: Path, lake: Path, work: Iterable[tuple[_Meta, str, list[Message]]], n_processes: int
+    warehouse: Path,
+    lake: Path,
+    work: Iterable[tuple[_Meta, str, list[Message]]],
+    n_processes: int,
+    *,
+    ptars: bool = True,
 ) -> Iterator[tuple[_Meta, Decoded]]:
     """Decode pieces of work in their order, in this process or in several.
 
@@ -111,11 +117,12 @@ def decoded(
         lake: The folder of lakes.
         work: Anything to give back with the result, the file's name, and messages of it.
         n_processes: 1 for none beside this one.
+        ptars: Whether traces are parsed by ptars where it is installed.
 
     Raises:
         WeaverForgeError: If a worker was killed.
     """
-    one = partial(decode_and_stage, warehouse, lake)
+    one = partial(decode_and_stage, warehouse, lake, ptars=ptars)
     if n_processes <= 1:
         for meta, name, messages in work:
             yield meta, one(name, messages) if messages else Decoded()

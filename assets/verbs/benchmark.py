@@ -22,6 +22,9 @@ from weaver_forge.benchmarks import BenchmarkData
 from weaver_forge.errors import MissingInput, UsageError
 from weaver_forge.settings import Settings
 
+INGEST = "ingest"
+"""What is measured beside the decisions."""
+
 FORMATS = ("test_history", "jit", "series", "nab")
 """Modules of weaver_forge.benchmarks, a family of formats each."""
 
@@ -30,9 +33,13 @@ LARGEST_BYTES = 512 * 1024 * 1024
 
 
 def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
-    """Measure ``{"name": decision, "data": folder}``."""
+    """Measure ``{"name": decision, "data": folder}``; what ``ingest`` takes is in its own module."""
     if not arguments.get("name"):
-        raise UsageError("benchmark needs a decision", do=f"Name one of {', '.join(settings.decisions)}")
+        names = ", ".join((*settings.decisions, INGEST))
+        raise UsageError("benchmark needs to know what to measure", do=f"Name one of {names}")
+    if arguments["name"] == INGEST:
+        module = importlib.import_module("assets.verbs.ingest_benchmark")  # needs Dagster, which is slow to load
+        return int(module.ingest_benchmark(settings, arguments, emit))
     spec = load_spec(settings, str(arguments["name"]))
     if not arguments.get("data"):
         raise UsageError("benchmark needs data", do="Name a folder with --data DIR; see docs/benchmarks.md")

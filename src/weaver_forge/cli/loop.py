@@ -11,11 +11,12 @@ from weaver_forge.cli.pipeline import relay
 from weaver_forge.cli.place import deployment
 from weaver_forge.errors import ConfigurationError, UsageError
 from weaver_forge.hooks.revision import looks_like_commit, repository_at
-from weaver_forge.settings import environment_with
+from weaver_forge.settings import PIPELINE_MEMORY, environment_with
 
 Json = Annotated[bool, Parameter(negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 Paths = Annotated[tuple[str, ...], Parameter(negative="")]
+Names = Annotated[tuple[str, ...], Parameter(negative="")]
 # --junit is what --tests was called when JUnit XML was all it read.
 Reports = Annotated[tuple[str, ...], Parameter(name=("--tests", "--junit"), negative="")]
 
@@ -104,15 +105,36 @@ def backtest(decision: str = "", /, *, json: Json = False) -> int:
     return relay(deployment(), "backtest", {"decision": decision} if decision else {}, as_json=json)
 
 
-def benchmark(name: str = "", /, *, data: Path | None = None, json: Json = False) -> int:
-    """Measure on public data.
+def benchmark(
+    name: str = "",
+    /,
+    *,
+    data: Path | None = None,
+    spans: int | None = None,
+    only: Names = (),
+    full: Flag = False,
+    chdb: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Measure a decision on public data, or how fast things come in.
 
     Args:
-        name: Which decision; the names are listed where none is given.
-        data: Folder of the data.
+        name: Which decision, or ingest; the names are listed where none is given.
+        data: Folder of the data; of ingest, where its corpus is made and removed again.
+        spans: Of ingest: how many; a million where nothing is said.
+        only: Of ingest: only this measure; repeatable.
+        full: Of ingest: with ten times as many spans too, and 100,000 commits.
+        chdb: Of ingest: an interpreter whose environment has chdb, to measure ClickHouse beside it.
         json: Print only the result, as JSON.
     """
-    arguments = {"name": name, **({"data": str(data.resolve())} if data else {})}
+    given = {
+        "data": str(data.resolve()) if data else None,
+        "spans": spans,
+        "only": list(only) or None,
+        "full": full or None,
+        "chdb": str(_absolute(str(chdb))) if chdb else None,
+    }
+    arguments = {"name": name, **{key: value for key, value in given.items() if value is not None}}
     return relay(deployment(), "benchmark", arguments, as_json=json)
 
 
@@ -173,7 +195,11 @@ def dev(*, port: int = 3000, host: str = "127.0.0.1") -> NoReturn:
     text.note(f"Dagster on http://{host}:{port} (stop with Ctrl-C), DAGSTER_HOME {home}")
     command = [str(at.python), "-m", "dagster", "dev", "-m", "assets.definitions", "-h", host, "-p", str(port)]
     environment = environment_with(
-        DAGSTER_HOME=str(home), DAGSTER_DISABLE_TELEMETRY="1", WEAVER_FORGE_HOME=str(at.root), PYTHONPATH=str(at.root)
+        DAGSTER_HOME=str(home),
+        DAGSTER_DISABLE_TELEMETRY="1",
+        WEAVER_FORGE_HOME=str(at.root),
+        PYTHONPATH=str(at.root),
+        **PIPELINE_MEMORY,
     )
     os.chdir(at.root)
     try:
