@@ -36,12 +36,17 @@ ROW_GROUP_ROWS = 122_880
 
 @dataclass(frozen=True, slots=True)
 class LakeFile:
-    """A committed Parquet file and the range of times in it, both ends inclusive, nanoseconds since 1970."""
+    """A committed Parquet file and the range of times in it, both ends inclusive, nanoseconds since 1970.
+
+    Args:
+        lowest: The least value of the column that the lake marks its files with; None where it has none.
+    """
 
     path: Path
     n_rows: int
     first_unix_ns: int
     last_unix_ns: int
+    lowest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Staged:
     path: Path
     times: lake_keys.Times
     hashes: lake_keys.Hashes
+    lowest: int | None = None
 
     @property
     def n_rows(self) -> int:
@@ -65,7 +71,7 @@ class Staged:
     @property
     def as_file(self) -> LakeFile:
         """The file as it will be listed."""
-        return LakeFile(self.path, self.n_rows, int(self.times[0]), int(self.times[-1]))
+        return LakeFile(self.path, self.n_rows, int(self.times[0]), int(self.times[-1]), self.lowest)
 
 
 class Lake:
@@ -75,10 +81,11 @@ class Lake:
         path: Its folder; made by the first write.
         table: The rows' contract. Equal keys have equal times.
         time_column: BIGINT nanoseconds since 1970: what files are told apart by.
+        mark: An INTEGER column whose least value in each file is kept in the log, for readers to choose files by.
     """
 
-    def __init__(self, path: Path, table: Table, time_column: str) -> None:
-        self.path, self.table, self.time_column = path, table, time_column
+    def __init__(self, path: Path, table: Table, time_column: str, *, mark: str | None = None) -> None:
+        self.path, self.table, self.time_column, self.mark = path, table, time_column, mark
         self._held = lake_keys.HeldHashes(table.key)
 
     def append(self, frame: pl.DataFrame) -> int:
@@ -154,8 +161,14 @@ class Lake:
         except TableNotFoundError:
             return None
 
-    def write(self, frame: pl.DataFrame, name: str) -> Path:
+    def write(self, frame: pl.DataFrame, name: str, *, statistics: bool = True) -> Path:
         """Write a conformed frame to a file of the table's folder, safe from a power cut.
+
+        Args:
+            frame: Sorted or not.
+            name: Of the file.
+            statistics: Least and greatest values in the file: a fifth of the price of writing it, most of it for
+                the texts of maps. A small file is told apart by what the log says of it.
 
         Raises:
             StoreFull: If there is no room; nothing is left behind.
@@ -166,7 +179,11 @@ class Lake:
             with room_for(str(self.path)):
                 # Measured: Polars writes a span for half of what the writer of delta-rs takes.
                 with_maps(self.table, frame).write_parquet(
-                    path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS
+                    path,
+                    compression="zstd",
+                    compression_level=1,
+                    statistics=statistics,
+                    row_group_size=ROW_GROUP_ROWS,
                 )
                 _settle(path)
         except BaseException:
@@ -177,9 +194,10 @@ class Lake:
     def added(self, file: LakeFile, *, data_change: bool) -> AddAction:
         """What the Delta log says of a file."""
         status = file.path.stat()
+        marked = {} if self.mark is None or file.lowest is None else {self.mark: file.lowest}
         statistics = {
             "numRecords": file.n_rows,
-            "minValues": {self.time_column: file.first_unix_ns},
+            "minValues": {self.time_column: file.first_unix_ns, **marked},
             "maxValues": {self.time_column: file.last_unix_ns},
             "nullCount": {self.time_column: 0},
         }
@@ -245,17 +263,26 @@ class Lake:
     def _written(self, rows: pl.DataFrame, hashes: lake_keys.Hashes) -> Staged:
         times = np.sort(rows[self.time_column].to_numpy())
         name = f"part-{uuid.uuid4().hex}.parquet"
-        path = self.write(rows, name) if rows.height else self.path / name
+        path = self.write(rows, name, statistics=False) if rows.height else self.path / name
         self._held.hold(path, hashes)
-        return Staged(path, times, hashes)
+        return Staged(path, times, hashes, self.lowest(rows))
+
+    def lowest(self, rows: pl.DataFrame) -> int | None:
+        """The least value of the marked column."""
+        found = None if self.mark is None else rows[self.mark].min()
+        return int(found) if isinstance(found, int) else None
 
     def _files_of(self, table: DeltaTable) -> list[LakeFile]:
         actions = table.get_add_actions(flatten=True)
-        names = ("path", "num_records", f"min.{self.time_column}", f"max.{self.time_column}")
-        columns = (actions.column(name).to_pylist() for name in names)
+        names = ["path", "num_records", f"min.{self.time_column}", f"max.{self.time_column}"]
+        columns = [actions.column(name).to_pylist() for name in names]
+        marked = f"min.{self.mark}"
+        columns.append(
+            actions.column(marked).to_pylist() if marked in actions.column_names else [None] * len(columns[0])
+        )
         # Not ``file_uris()``: it escapes blanks and letters beyond ASCII, and DuckDB reads paths, not addresses.
         folder = self.path.resolve()
-        files = [LakeFile(folder / path, n, low, high) for path, n, low, high in zip(*columns, strict=True)]
+        files = [LakeFile(folder / path, *more) for path, *more in zip(*columns, strict=True)]
         return sorted(files, key=lambda file: (file.first_unix_ns, file.path))
 
     @cached_property

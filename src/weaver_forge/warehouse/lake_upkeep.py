@@ -103,7 +103,8 @@ def _rewrite(lake: Lake, group: Sequence[LakeFile]) -> int:
     for length in days:
         day = rows.slice(start, length)
         path = lake.write(day, f"day-{uuid.uuid4().hex}.parquet")
-        made.append(LakeFile(path, length, int(day[lake.time_column][0]), int(day[lake.time_column][-1])))
+        first, last = int(day[lake.time_column][0]), int(day[lake.time_column][-1])
+        made.append(LakeFile(path, length, first, last, lake.lowest(day)))
         start += length
     if _swapped(lake, group, made):
         return len(made)

@@ -1,12 +1,12 @@
 """The SQL of ``core_trace__spans`` over Parquet files of ``raw_otlp__spans``: service key, entry and error."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 
-def span_view_sql(files: Sequence[str | Path]) -> str:
+def span_view_sql(files: Sequence[str | Path], *, with_kinds: Collection[str | Path] = ()) -> str:
     """The SELECT that makes ``core_trace__spans`` out of Parquet files of ``raw_otlp__spans``.
 
     An entry is a server or consumer span, or an unspecified or internal one without a parent. Some systems
@@ -14,8 +14,13 @@ def span_view_sql(files: Sequence[str | Path]) -> str:
     to be found. That needs a look-up among all spans, which costs five to fifty times the plain view (1M
     spans: 0.1 s against 0.7 s for RED), so it is made for those files only whose footer says that they have
     spans of kind 0. Over files of ordinary instrumentation the view has no join.
+
+    Args:
+        files: All of the lake.
+        with_kinds: Those of which it is known that every span has a kind; of the others the footer is read.
     """
-    kindless = [path for path in files if _may_lack_kinds(Path(path))]
+    known_kinds = frozenset(with_kinds)
+    kindless = [path for path in files if path not in known_kinds and _may_lack_kinds(Path(path))]
     plain = [path for path in files if path not in kindless]
     parts = []
     if plain:

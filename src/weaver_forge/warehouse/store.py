@@ -5,7 +5,7 @@ Put operations on a table as a whole here. Deriving one table from another is SQ
 """
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Warehouse:
     def __init__(self, path: Path, lake: Path, *, wait_s: float = 30.0) -> None:
         self.path = path
         self.wait_s = wait_s
-        self.spans = Lake(lake / "spans", RAW_OTLP_SPANS, "start_unix_ns")
+        self.spans = Lake(lake / "spans", RAW_OTLP_SPANS, "start_unix_ns", mark="kind")
         self.metric_points = Lake(lake / "metric_points", RAW_OTLP_METRIC_POINTS, "time_unix_ns")
         self.log_records = Lake(lake / "log_records", RAW_OTLP_LOG_RECORDS, "time_unix_ns")
 
@@ -57,25 +57,29 @@ class Warehouse:
         """Lakes by the name of the table that they hold."""
         return {lake.table.name: lake for lake in (self.spans, self.metric_points, self.log_records)}
 
-    def connect(self, *, read_only: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection for the time of a ``with`` block, session time zone UTC.
 
         Raises:
             StoreBusy: If another process holds the file longer than ``wait_s``.
+            StoreFull: If what is written in the block finds no room.
             MissingInput: If it is to be read and does not exist.
         """
         if not read_only:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with room_for(str(self.path)):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
         elif not self.path.is_file():
             raise MissingInput(
                 "there is no warehouse yet", where=str(self.path), do="Take something in with `weaver-forge ingest`"
             )
-        return opened(self.path, read_only=read_only, wait_s=self.wait_s)
+        with room_for(str(self.path)), opened(self.path, read_only=read_only, wait_s=self.wait_s) as con:
+            yield con
 
     @contextmanager
     def writing(self) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection in a transaction, for changes that are more than one table's rows put in place."""
-        with room_for(str(self.path)), self.connect() as con, transaction(con):
+        with self.connect() as con, transaction(con):
             yield con
 
     def migrate(self, tables: Iterable[Table]) -> None:
@@ -200,7 +204,7 @@ class Warehouse:
     def refresh_span_view(self) -> None:
         """Point the views over the span lake at the files that are committed now."""
         with self.writing() as con:
-            refresh_span_views(con, self.spans.files())
+            refresh_span_views(con, self.spans.ranges())
 
     def refresh_lake_views(self) -> None:
         """Point the views over the lakes at the files that are committed now; call it in the run that commits."""
@@ -208,7 +212,7 @@ class Warehouse:
             self._refresh_views(con)
 
     def _refresh_views(self, con: duckdb.DuckDBPyConnection) -> None:
-        refresh_span_views(con, self.spans.files())
+        refresh_span_views(con, self.spans.ranges())
         for lake in (self.metric_points, self.log_records):
             refresh_lake_view(con, lake.table, lake.files())
 

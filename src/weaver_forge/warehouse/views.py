@@ -10,14 +10,17 @@ import duckdb
 
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
+from weaver_forge.warehouse.lake import LakeFile
 from weaver_forge.warehouse.naming import quoted, quoted_list
 from weaver_forge.warehouse.span_view import span_view_sql
 
 
-def refresh_span_views(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+def refresh_span_views(con: duckdb.DuckDBPyConnection, files: Sequence[LakeFile]) -> None:
     """Make ``raw_otlp__spans`` and ``core_trace__spans`` show exactly these files; typed and empty without any."""
-    refresh_lake_view(con, RAW_OTLP_SPANS, files)
-    core = span_view_sql(files) if files else _empty_sql(CORE_TRACE_SPANS)
+    paths = [file.path for file in files]
+    refresh_lake_view(con, RAW_OTLP_SPANS, paths)
+    with_kinds = [file.path for file in files if file.lowest is not None and file.lowest > 0]
+    core = span_view_sql(paths, with_kinds=with_kinds) if files else _empty_sql(CORE_TRACE_SPANS)
     con.execute(f"create or replace view {quoted(CORE_TRACE_SPANS.name)} as {core}")
 
 
