@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from weaver_forge.decode.junit_report import JunitReader
@@ -55,8 +56,10 @@ class Outline:
     @classmethod
     def of(cls, reader: JunitReader) -> "Outline":
         """Look at a file that was read to its end."""
-        listed = pl.DataFrame({"key": pl.Series(reader.keys), "suite": pl.Series(reader.suite_numbers)})
-        repeated = listed.filter(pl.col("key").is_duplicated()).group_by("key", "suite").len()
+        keys, suites = (np.frombuffer(column, np.int64) for column in (reader.keys, reader.suite_numbers))
+        ordered = np.sort(keys)  # a table of hashes would take ten times the memory
+        again = np.isin(keys, ordered[1:][ordered[1:] == ordered[:-1]])
+        repeated = pl.DataFrame({"key": keys[again], "suite": suites[again]}).group_by("key", "suite").len()
         return cls(
             reader.report.suites,
             reader.report.is_partial,

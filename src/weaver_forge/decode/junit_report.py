@@ -11,13 +11,12 @@ from typing import Literal
 from xml.parsers import expat
 
 from weaver_forge.decode.junit_producers import producer_of_property, producer_of_suite
-from weaver_forge.decode.report import Attempt, Case, Report, Suite, cut, escaped
+from weaver_forge.decode.report import Attempt, Case, Report, Suite, cut, escaped, odd_number
 
 _OUTCOMES = {"error": 3, "failure": 2, "skipped": 1, "skip": 1, "disabled": 1}
 _STATUS = ("passed", "skipped", "failed", "error")
 _TRIES = {"flakyFailure": "failed", "flakyError": "error", "rerunFailure": "failed", "rerunError": "error"}
 _NOT_RUN = frozenset({"notrun", "disabled", "ignored", "suppressed", "skipped"})
-_NUMBER = re.compile(r"-?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?")
 _NO_TEST_OF_GO = re.compile(r"\[[a-z ]+ failed\]|TestMain")
 
 
@@ -282,22 +281,13 @@ class JunitReader:
         try:
             value = float(text) * 1000
         except ValueError:
-            value = _odd_seconds(text) * 1000
+            value = odd_number(text) * 1000
             if not text.strip():
                 return None
         if 0 <= value < math.inf:
             return value
         self._n_bad_times += 1
         return None
-
-
-def _odd_seconds(text: str) -> float:
-    number = text.strip()
-    number = number.replace(",", "") if "." in number else number.replace(",", ".")
-    try:
-        return float(number) if _NUMBER.fullmatch(number) else math.nan
-    except ValueError:
-        return math.nan
 
 
 def _refuse_doctype(*_: object) -> None:

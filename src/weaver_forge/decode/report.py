@@ -4,6 +4,8 @@ Put here what all formats share: a suite, a test with its attempts, and how pyte
 How one format says it belongs in that format's module.
 """
 
+import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,6 +14,8 @@ Attempt = tuple[str, float | None, str | None]
 
 MESSAGE_LENGTH = 500
 RAW_LENGTH = 4000
+
+_NUMBER = re.compile(r"-?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?")
 
 
 @dataclass(slots=True)
@@ -82,6 +86,16 @@ def cut(message: str | None) -> str | None:
 def escaped(data: bytes) -> str:
     """A refused piece as text, cut to what is stored."""
     return data[:RAW_LENGTH].decode("utf-8", "backslashreplace")[:RAW_LENGTH]
+
+
+def odd_number(text: str) -> float:
+    """Read a number with commas: ``1,234.5`` has one a thousand, ``0,014`` a decimal one; NaN where it is none."""
+    number = text.strip()
+    number = number.replace(",", "") if "." in number else number.replace(",", ".")
+    try:
+        return float(number) if _NUMBER.fullmatch(number) else math.nan
+    except ValueError:
+        return math.nan
 
 
 def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
