@@ -87,6 +87,18 @@ def test_a_miner_made_from_stored_templates_goes_on_as_if_it_had_not_stopped() -
     assert stopped_ids == ids
 
 
+def test_no_two_templates_have_one_id() -> None:
+    """Also when a template has grown away from the line that named it, and the line comes again."""
+    line = pl.Series(["hello world"])
+    (named,) = Miner().assign(line)
+    miner = Miner([Template(named, ["something", "else"])])
+
+    (found,) = miner.assign(line)
+
+    assert found != named
+    assert {template.template_id for template in miner.templates} == {named, found}
+
+
 def test_blank_and_absent_lines_have_no_template() -> None:
     """Nothing was said."""
     assert Miner().assign(pl.Series(["", "  \n ", None], dtype=pl.String)).to_list() == [None, None, None]

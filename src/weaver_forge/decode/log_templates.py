@@ -91,6 +91,7 @@ class Miner:
         self.max_templates = max_templates
         self._leaves: dict[tuple[object, ...], list[Template]] = {}
         self._size = 0
+        self._ids: set[str] = set()
         for template in templates:
             self._add(template)
 
@@ -128,8 +129,8 @@ class Miner:
             if own > score:
                 best, score = template, own
         if best is None or score[0] < (SIMILARITY if len(leaf) < CROWDED else CROWDED_SIMILARITY):
-            best = Template(hashlib.blake2b(line.encode(), digest_size=16).hexdigest(), tokens)
             self._make_room()
+            best = Template(self._new_id(line), tokens)
             self._add(best)
         else:
             best.tokens = [a if a == b else WILDCARD for a, b in zip(best.tokens, tokens, strict=True)]
@@ -139,6 +140,14 @@ class Miner:
     def _add(self, template: Template) -> None:
         self._leaves.setdefault(_path(template.tokens), []).append(template)
         self._size += 1
+        self._ids.add(template.template_id)
+
+    def _new_id(self, line: str) -> str:
+        """Hash of the line; of the line and a number where its own template has grown away from it."""
+        text = line.encode()
+        while (template_id := hashlib.blake2b(text, digest_size=16).hexdigest()) in self._ids:
+            text += b"\0"
+        return template_id
 
     def _make_room(self) -> None:
         """Give up the tenth of the templates that the fewest lines have, oldest of these first."""
@@ -152,6 +161,7 @@ class Miner:
             else:
                 del self._leaves[path]
         self._size -= len(given_up)
+        self._ids = {template.template_id for template in self.templates}
 
 
 def _count(template: Template) -> int:
