@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,6 +242,23 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(nursery: Nursery) -> No
     assert killed >= 50
     assert last == {"problems": [], "signal": 0}
     sent.is_all_there(nursery)
+
+
+def test_two_ingests_at_once_store_everything_once(tmp_path: Path) -> None:
+    """Both read the same inbox; each row and each refused piece is there once, whoever was first."""
+    sent = Sent(tmp_path)
+    with nursery_in(tmp_path) as one, nursery_in(tmp_path) as other, ThreadPoolExecutor(2) as both:
+        sent.some()
+        one.ingest()
+        for _ in range(3):
+            for _ in range(4):
+                sent.some()
+            said = [future.result() for future in [both.submit(who.ingest) for who in (one, other)]]
+            assert [answer for answer in said if "error" in answer or "crash" in answer] == []
+        last = one.ingest()
+
+        assert last["signal"] == 0
+        sent.is_all_there(one)
 
 
 @pytest.fixture
