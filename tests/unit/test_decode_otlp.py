@@ -109,11 +109,14 @@ def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def take(found: dict[str, str | None], *names: str, integer: bool = False) -> Any:
-    for name in names:
+def take(found: dict[str, str | None], current: str, *old: str, integer: bool = False) -> Any:
+    """The value of the current name, which leaves the map, else of an old one, which stays in it."""
+    for name in (current, *old):
         value = found.get(name)
         if value is not None and (not integer or value.isdigit()):
-            return int(found.pop(name) or "") if integer else found.pop(name)
+            if name == current:
+                del found[name]
+            return int(value) if integer else value
     return None
 
 
@@ -126,7 +129,7 @@ def reference(message: ExportTraceServiceRequest) -> pl.DataFrame:
             named = {name: mine.pop(name) if mine.get(name) else None for name in RESOURCE_KEYS[:3]}
             environment = mine.pop(RESOURCE_KEYS[4]) if mine.get(RESOURCE_KEYS[4]) else None
             if environment is None and mine.get(RESOURCE_KEYS[3]):
-                environment = mine.pop(RESOURCE_KEYS[3])
+                environment = mine[RESOURCE_KEYS[3]]
             found = {p.key: text(p.value) for p in span.attributes}
             rows.append(reference_row(span, named, environment, mine, found))
     return pl.DataFrame(rows, schema=otlp.empty().schema, orient="row")

@@ -53,10 +53,11 @@ def resource_columns(resources: Sequence[Resource], of_span: npt.NDArray[Any]) -
 def span_attributes(
     attributes: Attributes, codes: npt.NDArray[Any], counts: Codes
 ) -> tuple[dict[str, pl.Series], pl.Series]:
-    """The promoted columns, and the map of every attribute that was not promoted.
+    """The promoted columns, and the map of every attribute that is not promoted under its current name.
 
-    Where a span has both the current and the old name, the current one is promoted and the old one stays in
-    the map; a key that a span repeats counts once, the first.
+    An old name always stays in the map, also where its value fills the column: what a service really sends is
+    judged, and nothing is dropped. Where a span has both names, the column has the current one's value. A key that a
+    span repeats counts once, the first.
 
     Args:
         attributes: The distinct attributes.
@@ -79,9 +80,9 @@ def span_attributes(
             mine = by_slot[bounds[_SLOT_OF[name]] : bounds[_SLOT_OF[name] + 1]]
             chosen[owners[mine]] = mine
         has = np.flatnonzero(chosen >= 0)
-        taken = chosen[has]
-        in_map[taken] = False
-        where[number, has] = codes[taken]
+        where[number, has] = codes[chosen[has]]
+        current = by_slot[bounds[_SLOT_OF[names[0]]] : bounds[_SLOT_OF[names[0]] + 1]]
+        in_map[chosen[owners[current]]] = False
     found = texts.gather(pl.Series(where.reshape(-1)))
     promoted = {column: found.slice(number * n, n) for number, column in enumerate(_PROMOTED)}
     promoted[_INTEGER_COLUMN] = promoted[_INTEGER_COLUMN].cast(pl.Int32)

@@ -102,7 +102,7 @@ def as_resource(attributes: list[tuple[str, Any]]) -> Resource:
             columns[column] = value
             del texts[key]
     if not columns["deployment_environment_name"] and texts.get(OLD_ENVIRONMENT):
-        columns["deployment_environment_name"] = texts.pop(OLD_ENVIRONMENT)
+        columns["deployment_environment_name"] = texts[OLD_ENVIRONMENT]
     return Resource(columns, list(texts.items()))
 
 

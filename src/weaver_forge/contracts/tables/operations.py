@@ -46,8 +46,14 @@ RAW_OTLP_SPANS = Table(
         Column("db_system_name", "VARCHAR", "db.system.name (old: db.system).", nullable=True),
         Column("server_address", "VARCHAR", "server.address (old: net.peer.name).", nullable=True),
         Column("error_type", "VARCHAR", "error.type.", nullable=True),
-        Column("attributes", "MAP(VARCHAR, VARCHAR)", "All other span attributes; arrays and lists as JSON text."),
-        Column("resource_attributes", "MAP(VARCHAR, VARCHAR)", "All other resource attributes."),
+        Column(
+            "attributes",
+            "MAP(VARCHAR, VARCHAR)",
+            "All other span attributes, old names of columns too; arrays and lists as JSON text.",
+        ),
+        Column(
+            "resource_attributes", "MAP(VARCHAR, VARCHAR)", "All other resource attributes, old names of columns too."
+        ),
         Column("events", "VARCHAR", "Span events as JSON text; null when there are none.", nullable=True),
         Column("links", "VARCHAR", "Span links as JSON text; null when there are none.", nullable=True),
     ),
