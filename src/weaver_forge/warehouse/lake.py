@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
@@ -26,6 +25,7 @@ from weaver_forge.contracts.table import Table
 from weaver_forge.errors import ConfigurationError, StoreBusy
 from weaver_forge.warehouse import lake_keys
 from weaver_forge.warehouse.conform import conform, one_a_key, polars_schema
+from weaver_forge.warehouse.lake_maps import with_maps
 from weaver_forge.warehouse.room import room_for
 
 _LOG = logging.getLogger(__name__)
@@ -295,23 +295,6 @@ class Lake:
         log = self.path / "_delta_log"
         for path in (log / f"{version:020d}.json", log, self.path):
             _settle(path)
-
-
-def with_maps(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """MAP columns as Polars' own maps, which Parquet stores as maps; without a copy."""
-    maps = [
-        frame[c.name] for c in table.columns if c.type.startswith("MAP") and isinstance(frame[c.name].dtype, pl.List)
-    ]
-    return frame.with_columns(_as_map(values) for values in maps) if maps else frame
-
-
-def _as_map(values: pl.Series) -> pl.Series:
-    # A cast would copy every text: measured, a sixth of the price of writing the file.
-    lists = values.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
-    pairs = lists.values
-    made = pl.from_arrow(pa.MapArray.from_arrays(lists.offsets.cast(pa.int32()), pairs.field(0), pairs.field(1)))
-    assert isinstance(made, pl.Series)
-    return made.alias(values.name)
 
 
 def _add_columns(table: DeltaTable, schema: Schema) -> None:

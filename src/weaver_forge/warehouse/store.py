@@ -20,12 +20,13 @@ from weaver_forge.contracts.tables.metrics import RAW_OTLP_METRIC_POINTS
 from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
 from weaver_forge.errors import ContractError, MissingInput
 from weaver_forge.warehouse import migrations
-from weaver_forge.warehouse.conform import conform, newest_last, one_a_key, without_older
+from weaver_forge.warehouse.conform import conform, one_a_key
 from weaver_forge.warehouse.connection import opened, transaction
 from weaver_forge.warehouse.lake import Lake
-from weaver_forge.warehouse.naming import inserted, quoted, quoted_list, selected, stored_columns
+from weaver_forge.warehouse.naming import quoted, selected, stored_columns
 from weaver_forge.warehouse.publish import Publication, publish
 from weaver_forge.warehouse.room import room_for
+from weaver_forge.warehouse.rows import append_new, insert, replace_sets
 from weaver_forge.warehouse.views import refresh_lake_view, refresh_span_views
 
 _LAKE_VIEWS = frozenset(
@@ -128,7 +129,7 @@ class Warehouse:
             return added
         rows = one_a_key(table, conform(_writable(table), frame))
         with self._writing(table) as con:
-            return _append(con, table, rows)
+            return append_new(con, table, rows)
 
     def write_together(self, frames: Sequence[tuple[Table, pl.DataFrame]]) -> dict[str, int]:
         """Append to, or where ``replace_by`` is set replace in, several tables: all of it is written or nothing.
@@ -145,7 +146,11 @@ class Warehouse:
         with self.writing() as con:
             for table, rows in conformed:
                 con.execute(table.ddl)
-                n = _replace_sets(con, table, rows) if table.replace_by else _append(con, table, one_a_key(table, rows))
+                n = (
+                    replace_sets(con, table, rows)
+                    if table.replace_by
+                    else append_new(con, table, one_a_key(table, rows))
+                )
                 written[table.name] = written.get(table.name, 0) + n
         return written
 
@@ -163,9 +168,9 @@ class Warehouse:
             _refuse_repeated_keys(table, rows)
         with self._writing(table) as con:
             if table.replace_by:
-                return _replace_sets(con, table, rows)
+                return replace_sets(con, table, rows)
             con.execute(f"delete from {quoted(table.name)}")  # noqa: S608 - a declared name
-            return _insert(con, table, rows)
+            return insert(con, table, rows)
 
     def replace_ranges(self, table: Table, frame: pl.DataFrame, ranges: Sequence[tuple[datetime, datetime]]) -> int:
         """Put the frame in place of the rows of these ranges of time ``[start, end)``; returns rows written.
@@ -190,7 +195,7 @@ class Warehouse:
         with self._writing(table) as con:
             for start, end in ranges:
                 con.execute(f"delete from {quoted(table.name)} where {column} >= ? and {column} < ?", [start, end])  # noqa: S608 - declared names
-            return _insert(con, table, rows)
+            return insert(con, table, rows)
 
     def query(self, sql: str) -> pl.DataFrame:
         """The result of a query that changes nothing.
@@ -281,52 +286,3 @@ def _refuse_repeated_keys(table: Table, rows: pl.DataFrame) -> None:
             where=table.name,
             do="Make the rows unique where they are computed: which of them holds is decided there",
         )
-
-
-def _append(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> int:
-    """Insert the rows, of distinct keys, whose key is not stored."""
-    key = list(table.key)
-    if not rows.is_empty():
-        con.register("incoming", rows.select(key))
-        sql = f"select {quoted_list(key)} from {quoted(table.name)} semi join incoming using ({quoted_list(key)})"  # noqa: S608 - declared names
-        known = con.sql(sql).pl()
-        con.unregister("incoming")
-        rows = rows.join(known, on=key, how="anti", maintain_order="left")
-    return _insert(con, table, rows)
-
-
-def _replace_sets(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> int:
-    """Put rows in place of the value sets of ``replace_by`` that they have."""
-    newest = one_a_key(table, newest_last(table, rows), keep="last")
-    newest = _not_older(con, table, newest)
-    _delete_value_sets(con, table, newest)
-    return _insert(con, table, newest)
-
-
-def _delete_value_sets(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> None:
-    con.register("present", rows.select(table.replace_by).unique())
-    same = " and ".join(f"old.{quoted(name)} is not distinct from present.{quoted(name)}" for name in table.replace_by)
-    con.execute(f"delete from {quoted(table.name)} as old using present where {same}")  # noqa: S608 - declared names
-    con.unregister("present")
-
-
-def _not_older(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows that are not older than the stored row of their key; all of them where nothing orders reports."""
-    if not table.newest_by or rows.is_empty():
-        return rows
-    key, order = list(table.key), list(table.newest_by_columns)
-    con.register("present", rows.select(key))
-    sql = f"select {quoted_list(key + order)} from {quoted(table.name)} semi join present using ({quoted_list(key)})"  # noqa: S608 - declared names
-    stored = con.sql(sql).pl().cast({name: rows.schema[name] for name in key + order})
-    con.unregister("present")
-    return without_older(table, rows, stored)
-
-
-def _insert(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> int:
-    if rows.is_empty():
-        return 0
-    con.register("incoming", rows)
-    columns = quoted_list(table.column_names)
-    con.execute(f"insert into {quoted(table.name)} ({columns}) select {inserted(table)} from incoming")  # noqa: S608 - declared names
-    con.unregister("incoming")
-    return rows.height
