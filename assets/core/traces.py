@@ -45,7 +45,7 @@ def _view(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[st
     warehouse = deployment.warehouse
     warehouse.refresh_span_view()
     with warehouse.writing() as con:
-        new = touched.count_files(con, warehouse.spans.files())
+        new = touched.SPANS.count_files(con, warehouse.spans.files())
     pending = pending_days(warehouse, deployment.settings)
     return {
         CORE_TRACE_SPANS.name: {"days_touched": len(pending), "newest_day": str(max(pending, default="none"))},
@@ -71,10 +71,10 @@ def _marts(context: dg.AssetExecutionContext, deployment: Deployment) -> dict[st
 def compute(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, Metadata]:
     """Recompute what is touched in a range of whole days; where nothing is, all of it: somebody asked for it."""
     with warehouse.connect(read_only=True) as con:
-        minutes = touched.pending_minutes(con, start, end)
+        minutes = touched.SPANS.pending(con, start, end)
         is_pending = bool(touched.pending_days(con, start, end))
         if not is_pending:
-            minutes = touched.counted_minutes(con, start, end)
+            minutes = touched.SPANS.all_of(con, start, end)
         red = touched.ranges(minutes["minute_at"], touched.MINUTE)
         kindless, called = touched.children(con, red) if is_pending else ([], [])
     red = touched.ranges([*minutes["minute_at"], *kindless], touched.MINUTE)
@@ -93,7 +93,7 @@ def compute(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, M
     days = touched.ranges(minutes["minute_at"].dt.truncate("1d"), touched.DAY)
     replace(CORE_TRACE_VERSION_DAYS, days, marts.version_days)
     with warehouse.writing() as con:
-        touched.minutes_are_done(con, minutes)
+        touched.SPANS.are_done(con, minutes)
         touched.digest_days(con, _days(red))
     with warehouse.connect(read_only=True) as con:
         stale = touched.pending_days(con, start, end) if is_pending else sorted(set(_days([(start, end)])))

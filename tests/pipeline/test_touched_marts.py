@@ -37,6 +37,7 @@ def spans(rng: np.random.Generator, n_traces: int) -> pl.DataFrame:
                 "name": f"op{number}", "kind": 0 if kindless else 2, "start_unix_ns": start,
                 "end_unix_ns": start + int(rng.integers(1, 10**9)), "status_code": int(rng.integers(0, 3)),
                 "status_message": "", "service_namespace": "shop", "service_name": service,
+                "service_version": f"v{trace % 7}",
                 "deployment_environment_name": "prod", "attributes": [], "resource_attributes": [],
             })  # fmt: skip
     return from_rows(RAW_OTLP_SPANS, rows)
@@ -51,7 +52,7 @@ def opened(folder: Path) -> Warehouse:
 def count(warehouse: Warehouse) -> None:
     warehouse.refresh_span_view()
     with warehouse.writing() as con:
-        touched.count_files(con, warehouse.spans.files())
+        touched.SPANS.count_files(con, warehouse.spans.files())
 
 
 def settle(warehouse: Warehouse) -> int:
@@ -101,7 +102,7 @@ def test_one_late_span_recomputes_its_minute_and_no_other(tmp_path: Path) -> Non
     warehouse.spans.append(all_spans.tail(1))
     count(warehouse)
     with warehouse.connect(read_only=True) as con:
-        pending = touched.pending_minutes(con, START, END)
+        pending = touched.SPANS.pending(con, START, END)
     compute(warehouse, START, END)
 
     assert pending.height == 1
@@ -125,4 +126,4 @@ def test_joining_files_touches_nothing(tmp_path: Path) -> None:
     with warehouse.connect(read_only=True) as con:
         assert touched.pending_days(con, START, END) == []
     assert joined > 0 < into
-    assert warehouse.read(CORE_TRACE_MINUTES)["n_spans"].sum() == 270
+    assert warehouse.read(CORE_TRACE_MINUTES)["n_rows"].sum() == 270

@@ -1,21 +1,19 @@
-"""Which minutes of spans changed since their marts were computed: found by counting, not remembered.
+"""What a change of spans makes stale: which minutes and hours of marts, and which days of service points.
 
-Every committed file of the lake is immutable, so its spans are counted by minute once. A minute whose files have
-another sum than the one its marts were computed from is touched. A run killed anywhere therefore loses nothing,
-a late span touches what it must, and joining small files to large ones touches nothing.
+Which minutes of spans changed is counted by ``lake_minutes``. Here is what follows from it: a span may be the parent
+of earlier ones, and what is said of a service on one day rests on the week before it.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import duckdb
-import polars as pl
 
 from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
 from weaver_forge.contracts.tables.operations import CORE_TRACE_RED_MINUTES, CORE_TRACE_SPANS
 from weaver_forge.contracts.tables.traces import CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES
+from weaver_forge.warehouse.lake_minutes import LakeMinutes
 from weaver_forge.warehouse.marts import MEMORY_OF_SERVICES, PARENT_LAG, PARENT_REACH, unix_ns
 from weaver_forge.warehouse.naming import quoted_list
 
@@ -31,61 +29,13 @@ Range = tuple[datetime, datetime]
 """``[start, end)`` in naive UTC."""
 
 
-def count_files(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> int:
-    """Count the spans of files that are new by minute, and forget files that are gone; returns how many are new.
-
-    Args:
-        con: A connection in a transaction, for writing.
-        files: The committed files of the span lake.
-    """
-    table = CORE_TRACE_FILE_MINUTES.name
-    present = pl.DataFrame({"file": [path.name for path in files]}, schema={"file": pl.String})
-    con.register("present", present)
-    con.execute(f"delete from {table} where file not in (select file from present)")  # noqa: S608 - declared names, here and below
-    counted = {name for (name,) in con.execute(f"select distinct file from {table}").fetchall()}  # noqa: S608
-    con.unregister("present")
-    new = [path for path in files if path.name not in counted]
-    if new:
-        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in new)
-        con.execute(f"""
-            insert into {table}
-            select
-              parse_filename(filename) as file,
-              time_bucket(interval 1 minute, make_timestamp(start_unix_ns // 1000)) as minute_at,
-              count(*) as n_spans
-            from read_parquet([{listed}], filename = true, union_by_name = true)
-            group by all
-        """)  # noqa: S608
-    return len(new)
-
-
-def pending_minutes(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
-    """``minute_at, n_spans`` of the touched minutes of a range, in order; 0 spans where all of them are gone."""
-    return con.sql(f"""
-        with counted as (
-          select minute_at, cast(sum(n_spans) as bigint) as n_spans from {CORE_TRACE_FILE_MINUTES.name} group by all
-        )
-        select coalesce(counted.minute_at, done.minute_at) as minute_at, coalesce(counted.n_spans, 0) as n_spans
-        from counted
-        full join {CORE_TRACE_MINUTES.name} as done on done.minute_at = counted.minute_at
-        where counted.n_spans is distinct from done.n_spans
-          and coalesce(counted.minute_at, done.minute_at) >= timestamp '{start}'
-          and coalesce(counted.minute_at, done.minute_at) < timestamp '{end}'
-        order by 1
-    """).pl()  # noqa: S608
-
-
-def counted_minutes(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
-    """The same columns for every minute of a range that has spans: to compute it anew on request."""
-    return con.sql(f"""
-        select minute_at, cast(sum(n_spans) as bigint) as n_spans from {CORE_TRACE_FILE_MINUTES.name}
-        where minute_at >= timestamp '{start}' and minute_at < timestamp '{end}' group by all order by 1
-    """).pl()  # noqa: S608
+SPANS = LakeMinutes(CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES, "start_unix_ns")
+"""The spans of every file by minute, and from how many the marts of a minute were computed."""
 
 
 def pending_days(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> list[date]:
     """Days of a range that have touched minutes, or whose points were computed from other RED minutes than hold."""
-    minutes = pending_minutes(con, start, end)["minute_at"].dt.date().unique().to_list()
+    minutes = SPANS.pending(con, start, end)["minute_at"].dt.date().unique().to_list()
     points = con.sql(f"""
         with {_DIGESTS}
         select cast(day_at as date) as day from wanted
@@ -109,15 +59,6 @@ _DIGESTS = f"""
     )
 """  # noqa: S608
 """Points of a day rest on the RED minutes of it, of the days in which a service is remembered, and of the next."""
-
-
-def minutes_are_done(con: duckdb.DuckDBPyConnection, minutes: pl.DataFrame) -> None:
-    """Write down that the marts of these minutes (``minute_at, n_spans``) were computed from that many spans."""
-    table = CORE_TRACE_MINUTES.name
-    con.register("minutes", minutes)
-    con.execute(f"delete from {table} where minute_at in (select minute_at from minutes)")  # noqa: S608
-    con.execute(f"insert into {table} select minute_at, n_spans from minutes where n_spans > 0")  # noqa: S608
-    con.unregister("minutes")
 
 
 def digest_days(con: duckdb.DuckDBPyConnection, days: Iterable[date]) -> None:

@@ -34,7 +34,7 @@ CORE_TRACE_FILE_MINUTES = Table(
     columns=(
         Column("file", "VARCHAR", "Name of the file in the lake."),
         _MINUTE_AT,
-        Column("n_spans", "BIGINT", "Spans of the file that started in the minute."),
+        Column("n_rows", "BIGINT", "Spans of the file that started in the minute."),
     ),
     key=("file", "minute_at"),
 )
@@ -46,7 +46,7 @@ CORE_TRACE_MINUTES = Table(
     grain="minute whose marts were computed",
     columns=(
         _MINUTE_AT,
-        Column("n_spans", "BIGINT", "Spans of the minute when its marts were computed; another count now = touched."),
+        Column("n_rows", "BIGINT", "Spans of the minute when its marts were computed; another count now = touched."),
     ),
     key=("minute_at",),
     day_column="minute_at",
@@ -59,11 +59,11 @@ CORE_TRACE_DAYS = Table(
     grain="day that has RED minutes",
     columns=(
         Column("day_at", "TIMESTAMP", "Start of the day, UTC."),
-        Column("red_digest", "VARCHAR", "Digest of the day's RED minutes."),
+        Column("red_digest", "VARCHAR", "Digest of the day's RED minutes and resource use."),
         Column(
             "points_digest",
             "VARCHAR",
-            "Digests of the RED minutes that the day's service points were computed from; another now = touched.",
+            "Digests of all that the day's service points were computed from; another now = touched.",
         ),
     ),
     key=("day_at",),
