@@ -14,6 +14,7 @@ from weaver_forge.contracts.batch import Batch
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import BY_NAME, changes, ci, operations
+from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
 from weaver_forge.decode import deployments, github_actions, incidents, otlp, test_results
 from weaver_forge.decode.report_rows import Told
 from weaver_forge.links import core_ci
@@ -22,6 +23,7 @@ from weaver_forge.sources.files import read_frames
 from weaver_forge.sources.git import read_repository
 from weaver_forge.testing import OrganisationPlan, write_organisation
 from weaver_forge.warehouse import marts
+from weaver_forge.warehouse.span_view import span_view_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def _marts(folder: Path, plan: OrganisationPlan) -> dict[str, pl.DataFrame]:
         window = plan.starts_at, plan.ends_at
         red, edges = marts.red_minutes(con, *window), marts.edges(con, *window)
         con.register(operations.CORE_TRACE_RED_MINUTES.name, red.to_arrow())
+        con.execute(CORE_SERVICE_RESOURCE_USE.ddl)  # the organisation sends no metrics
         points = marts.service_points(con, *window)
     return {
         operations.CORE_TRACE_RED_MINUTES.name: red,
