@@ -15,14 +15,19 @@ from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import BY_NAME, changes, ci, operations
 from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
+from weaver_forge.contracts.tables.semconv import CORE_SEMANTIC_QUALITY
 from weaver_forge.decode import deployments, github_actions, incidents, otlp, test_results
 from weaver_forge.decode.report_rows import Told
 from weaver_forge.links import core_ci
 from weaver_forge.links.operations import core_deployments, core_incidents
+from weaver_forge.semconv.judging import Judging
+from weaver_forge.semconv.registry import shipped
+from weaver_forge.semconv.renaming import Renaming
 from weaver_forge.sources.files import read_frames
 from weaver_forge.sources.git import read_repository
 from weaver_forge.testing import OrganisationPlan, write_organisation
 from weaver_forge.warehouse import marts
+from weaver_forge.warehouse.semantics import KNOWN_AFTER
 from weaver_forge.warehouse.span_view import span_view_sql
 
 
@@ -91,12 +96,15 @@ class _Raw:
 
 def _marts(folder: Path, plan: OrganisationPlan) -> dict[str, pl.DataFrame]:
     files = []
+    registry = shipped()
+    judging = Judging(registry, Renaming(registry))
     for path in sorted((folder / "traces").iterdir()):
         frames = [
             batch.tables[operations.RAW_OTLP_SPANS.name] for f in read_frames(path) for batch in otlp.decode_chunks(f)
         ]
         files.append(path.with_suffix(".parquet"))
         spans = pl.concat(frames)
+        judging.add_spans(spans)
         spans.select(name for name, kind in spans.schema.items() if not isinstance(kind, pl.List)).write_parquet(
             files[-1]
         )
@@ -112,4 +120,5 @@ def _marts(folder: Path, plan: OrganisationPlan) -> dict[str, pl.DataFrame]:
         operations.CORE_TRACE_RED_MINUTES.name: red,
         operations.CORE_TRACE_EDGES.name: edges,
         operations.CORE_SERVICE_POINTS.name: points,
+        CORE_SEMANTIC_QUALITY.name: judging.quality().with_columns(known_at=pl.col("day_at") + KNOWN_AFTER),
     }
