@@ -60,7 +60,7 @@ def _read(
     for field in fields:
         if header := _HEADER.fullmatch(field):
             rest = [next(fields, "") for _ in range(_FIELDS_AFTER_ID)]
-            commit = _commit(repo_id, header[1], rest)
+            commit = commit_row(repo_id, header[1], rest)
             revision = None if commit is None else header[1]
             if commit is None:
                 rejected.append(Rejected(name, f"commit {header[1]}", "its dates cannot be read", repr(rest[2:4])))
@@ -74,7 +74,8 @@ def _read(
             rejected.append(Rejected(name, "log output", "neither a commit nor a file", field[:4000]))
 
 
-def _commit(repo_id: str, revision: str, rest: list[str]) -> dict[str, Any] | None:
+def commit_row(repo_id: str, revision: str, rest: list[str]) -> dict[str, Any] | None:
+    """Make a row of ``raw_git__commits`` of the header fields behind the id; None if a date cannot be read."""
     parents, author, authored, committed, subject, body = rest
     try:
         times = [_EPOCH + timedelta(seconds=int(value)) for value in (authored, committed)]

@@ -59,7 +59,7 @@ def removals(patch: bytes, skipped: Skipped) -> Iterator[Removal]:
 
 def _removal(revision: str, path: bytes, numbers: list[int]) -> Iterator[Removal]:
     if revision and path and numbers:
-        yield Removal(revision, path, _ranges(numbers))
+        yield Removal(revision, path, ranges(numbers))
 
 
 def _removed(hunk: "re.Match[bytes]", lines: Iterator[bytes], skipped: Skipped) -> list[int]:
@@ -72,7 +72,7 @@ def _removed(hunk: "re.Match[bytes]", lines: Iterator[bytes], skipped: Skipped) 
         if line is None:
             break
         if line.startswith(b"-"):
-            if _says_something(line[1:]):
+            if says_something(line[1:]):
                 kept.append(start + old)
             old += 1
         elif not line.startswith(b"+"):
@@ -84,23 +84,31 @@ def _removed(hunk: "re.Match[bytes]", lines: Iterator[bytes], skipped: Skipped) 
     return kept
 
 
-def _says_something(line: bytes) -> bool:
+def says_something(line: bytes) -> bool:
+    """Say whether a line can carry a bug: not blank, not brackets alone, not a comment alone."""
     return _EMPTY.fullmatch(line) is None and _COMMENT.match(line) is None
 
 
 def _path(written: bytes) -> bytes:
     """Undo git's quoting; ``/dev/null`` (a new file) becomes empty. A trailing tab marks a name with blanks."""
     written = written.removesuffix(b"\t")
-    if written.startswith(b'"'):
-        written = codecs.escape_decode(written[1:-1])[0]  # C escapes, octal included
+    written = unquoted(written)
     return written.removeprefix(b"a/") if written != b"/dev/null" else b""
 
 
-def _ranges(numbers: list[int]) -> tuple[tuple[int, int], ...]:
-    ranges: list[tuple[int, int]] = []
+def unquoted(written: bytes) -> bytes:
+    """Undo git's quoting of a name."""
+    if not written.startswith(b'"'):
+        return written
+    return codecs.escape_decode(written[1:-1])[0]  # C escapes, octal included
+
+
+def ranges(numbers: list[int]) -> tuple[tuple[int, int], ...]:
+    """Rising line numbers as inclusive ranges."""
+    found: list[tuple[int, int]] = []
     for number in numbers:
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1] = (ranges[-1][0], number)
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
         else:
-            ranges.append((number, number))
-    return tuple(ranges)
+            found.append((number, number))
+    return tuple(found)

@@ -7,7 +7,7 @@ stands in ``decode.git``; accusing commits of bugs stands in ``sources.git_blame
 
 import subprocess
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -18,7 +18,11 @@ from weaver_forge.contracts.identity import local_repo_id, repo_id_from_remote
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS
 from weaver_forge.decode import git as log
 from weaver_forge.errors import ShallowClone, SourceError
-from weaver_forge.sources.git_blame import blames
+from weaver_forge.sources.git_blame import blames, plan
+from weaver_forge.sources.git_history import read_history
+
+FOLLOWED = 200
+"""Files to blame from which on following the whole history costs less than asking git for each of them."""
 
 # A hook's GIT_DIR would redirect every call to the repository that the hook runs in.
 _COMMAND = (
@@ -30,6 +34,7 @@ _COMMAND = (
     # Measured on 100,000 commits: a sixth less CPU than with git's 96 MB.
     "-c", "core.deltaBaseCacheLimit=256m",
 )  # fmt: skip
+_BLOCK = 1 << 20
 _LOG = ("log", *log.LOG_OPTIONS, "--no-ext-diff", "--no-textconv", "--no-diff-merges", "--no-relative")
 
 
@@ -62,13 +67,27 @@ class Repository:
         Raises:
             SourceError: With git's own message, if it fails.
         """
-        command = ("env", *self._variables, *_COMMAND, "-C", str(self.path), *arguments)
-        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
-        if done.returncode:
-            message = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
-            do = "Install git" if done.returncode == 127 else "Check the repository with `git status` there"
-            raise SourceError(f"git {arguments[0]} failed: {message}", where=str(self.path), do=do)
+        done = subprocess.run(self._command(*arguments), input=stdin, capture_output=True, check=False)
+        self._check(arguments[0], done.returncode, done.stderr)
         return done.stdout
+
+    def stream(self, *arguments: str) -> Iterator[bytes]:
+        """Run git here and give its output in blocks, as it comes.
+
+        Raises:
+            SourceError: With git's own message, if it fails; after what it had written.
+        """
+        with tempfile.TemporaryFile() as said:
+            with subprocess.Popen(self._command(*arguments), stdout=subprocess.PIPE, stderr=said) as child:
+                assert child.stdout is not None
+                try:
+                    while block := child.stdout.read(_BLOCK):
+                        yield block
+                except GeneratorExit:
+                    child.kill()
+                    raise
+            said.seek(0)
+            self._check(arguments[0], child.returncode, said.read())
 
     def head(self) -> str:
         """Full id of the commit that is checked out."""
@@ -124,6 +143,15 @@ class Repository:
                 quick = self  # a git before 2.27 cannot: the same blames, only slower
             yield quick
 
+    def _command(self, *arguments: str) -> tuple[str, ...]:
+        return ("env", *self._variables, *_COMMAND, "-C", str(self.path), *arguments)
+
+    def _check(self, what: str, code: int, said: bytes) -> None:
+        if code:
+            message = said.decode("utf-8", "replace").strip() or f"exit code {code}"
+            do = "Install git" if code == 127 else "Check the repository with `git status` there"
+            raise SourceError(f"git {what} failed: {message}", where=str(self.path), do=do)
+
     def _place(self, *what: str) -> Path:
         written = self.run("rev-parse", "--path-format=absolute", *what).decode("utf-8", "surrogateescape")
         return Path(written.removesuffix("\n")).resolve()
@@ -164,9 +192,18 @@ def read_repository(
             where=str(path),
             do="Fetch all of it: `git fetch --unshallow`, or fetch-depth: 0 in actions/checkout",
         )
-    new = [revision for revision in repository.revisions(refs) if revision not in known]
+    revisions = repository.revisions(refs)
+    new = [revision for revision in revisions if revision not in known]
+    tips = [repository.resolve(ref) for ref in refs] if revisions else []
+    if new and len(new) == len(revisions):
+        return read_history(repository, tips, since_days=blame_since_days)
     batch = _decoded(repository, new)
-    accused, notes = blames(repository, batch.tables[RAW_GIT_COMMITS.name], since_days=blame_since_days)
+    planned = plan(repository, batch.tables[RAW_GIT_COMMITS.name], since_days=blame_since_days)
+    if len(planned.files) < FOLLOWED:
+        accused, notes = blames(repository, planned)
+    else:
+        followed = read_history(repository, tips, since_days=None, fixes=planned.fixes)
+        accused, notes = followed.tables[RAW_GIT_BLAMES.name], followed.notes
     return replace(batch, tables={**batch.tables, RAW_GIT_BLAMES.name: accused}, notes=(*batch.notes, *notes))
 
 

@@ -8,15 +8,18 @@ a line for its author. Which commits are fixes is said in ``changes.fixes``.
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import PurePosixPath
-from typing import Any, Protocol
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, TypeAlias
 
 import polars as pl
 
 from weaver_forge.changes.fixes import is_fix
-from weaver_forge.contracts.dtypes import empty, from_rows
+from weaver_forge.contracts.dtypes import from_rows
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES
 from weaver_forge.decode.git_patch import PATCH_OPTIONS, Removal, Skipped, removals
 from weaver_forge.errors import SourceError
@@ -39,63 +42,112 @@ _WORKERS = 4
 _ORIGIN = re.compile(rb"^([0-9a-f]{40}(?:[0-9a-f]{24})?) \d+ \d+", re.MULTILINE)
 
 
+Accused: TypeAlias = tuple[Removal, Counter[str] | SourceError]
+"""What a fix removed from a file, and how many of the lines each commit had written; git's error where it failed."""
+
+
 class Git(Protocol):
     """What this module needs of a repository."""
 
     repo_id: str
+    path: Path
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Run git and give its output."""
+
+    def stream(self, *arguments: str) -> Iterator[bytes]:
+        """Run git and give its output in blocks."""
 
     def indexed(self) -> "AbstractContextManager[Git]":
         """The same repository, made ready for many blames."""
 
 
-def blames(git: Git, commits: pl.DataFrame, *, since_days: int | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Blame for every fix among the commits.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What there is to blame for.
+
+    Args:
+        fixes: Rows of ``raw_git__commits``.
+        files: What they removed, of source files only, a file and fix each.
+        notes: What was passed over.
+    """
+
+    fixes: pl.DataFrame
+    files: list[Removal]
+    notes: tuple[str, ...] = ()
+
+
+def plan(git: Git, commits: pl.DataFrame, *, since_days: int | None) -> Plan:
+    """Find the fixes among the commits, and which lines of which files they removed.
 
     Args:
         git: The repository.
         commits: Rows of ``raw_git__commits``.
         since_days: Only fixes within so many days before the newest of the commits; None for all.
+    """
+    fixes = fixes_of(commits, since_days)
+    if fixes.is_empty():
+        return Plan(fixes, [])
+    skipped = Skipped()
+    patch = git.run("log", *PATCH_OPTIONS, "--no-walk=unsorted", "--stdin", stdin="\n".join(fixes["revision"]).encode())
+    found = list(removals(patch, skipped))
+    return Plan(fixes, *narrowed(found, skipped))
+
+
+def narrowed(found: list[Removal], skipped: Skipped) -> tuple[list[Removal], tuple[str, ...]]:
+    """Leave out what is no source file and fixes that are sweeps; and notes on what was passed over."""
+    n_files = Counter(removal.revision for removal in found)
+    sweeping = sum(n > MAX_FILES for n in n_files.values())
+    notes = (
+        (skipped.long_hunks, "hunks of fixes are too long to blame"),
+        (sweeping, f"fixes touch more than {MAX_FILES} files and blame nobody"),
+    )
+    kept = [r for r in found if n_files[r.revision] <= MAX_FILES and is_source(r.path)]
+    return kept, tuple(f"{number} {what}" for number, what in notes if number)
+
+
+def blames(git: Git, planned: Plan) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Let git blame for every planned file.
 
     Returns:
         Rows of ``raw_git__blames``, and notes on what was passed over.
     """
-    fixes = _fixes(commits, since_days)
-    if fixes.is_empty():
-        return empty(RAW_GIT_BLAMES), ()
-    skipped = Skipped()
-    patch = git.run("log", *PATCH_OPTIONS, "--no-walk=unsorted", "--stdin", stdin="\n".join(fixes["revision"]).encode())
-    found = list(removals(patch, skipped))
-    n_files = Counter(removal.revision for removal in found)
-    sources = [r for r in found if n_files[r.revision] <= MAX_FILES and _is_source(r.path)]
+    accused, notes = accusations(git.repo_id, planned.fixes, ask(git, planned.fixes, planned.files))
+    return accused, (*planned.notes, *notes)
+
+
+def ask(git: Git, fixes: pl.DataFrame, files: list[Removal]) -> list[Accused]:
+    """Blame a file after the other with git, on an index of the history where there are many."""
     parents = {revision: parents.split(" ")[0] for revision, parents in fixes.select("revision", "parents").rows()}
-    times = dict(fixes.select("revision", "committed_at").rows())
-    many = git.indexed() if len(sources) >= MANY else nullcontext(git)
+    many = git.indexed() if len(files) >= MANY else nullcontext(git)
     # Git does the work in processes; threads only wait for them.
     with many as quick, ThreadPoolExecutor(_WORKERS) as pool:
-        counted = list(pool.map(lambda removal: _count(quick, removal, parents[removal.revision]), sources))
+        return list(pool.map(lambda removal: (removal, _count(quick, removal, parents[removal.revision])), files))
+
+
+def accusations(repo_id: str, fixes: pl.DataFrame, accused: list[Accused]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Rows of ``raw_git__blames``, and a note on the files that git could not blame."""
+    times = dict(fixes.select("revision", "committed_at").rows())
     rows: list[dict[str, Any]] = [
         {
-            "repo_id": git.repo_id,
+            "repo_id": repo_id,
             "fix_revision": removal.revision,
             "blamed_revision": blamed,
             "path": removal.path.decode("utf-8", "replace"),
             "n_lines": n_lines,
             "fixed_at": times[removal.revision],
         }
-        for removal, counts in zip(sources, counted, strict=True)
+        for removal, counts in accused
         if not isinstance(counts, SourceError)
         for blamed, n_lines in sorted(counts.items())
     ]
-    sweeping = sum(n > MAX_FILES for n in n_files.values())
-    return from_rows(RAW_GIT_BLAMES, rows), _notes(
-        skipped, sweeping, [c for c in counted if isinstance(c, SourceError)]
-    )
+    failed = [counts for _, counts in accused if isinstance(counts, SourceError)]
+    notes = (f"{len(failed)} files of fixes could not be blamed, first: {failed[0]}",) if failed else ()
+    return from_rows(RAW_GIT_BLAMES, rows), notes
 
 
-def _fixes(commits: pl.DataFrame, since_days: int | None) -> pl.DataFrame:
+def fixes_of(commits: pl.DataFrame, since_days: int | None) -> pl.DataFrame:
+    """The commits that claim to fix something and have one parent, within so many days before the newest commit."""
     fixes = commits.filter(
         is_fix(pl.col("subject"), pl.col("body")),
         pl.col("parents").str.len_bytes() > 0,
@@ -107,7 +159,9 @@ def _fixes(commits: pl.DataFrame, since_days: int | None) -> pl.DataFrame:
     return fixes.filter(pl.col("committed_at") >= newest.item() - pl.duration(days=since_days))
 
 
-def _is_source(path: bytes) -> bool:
+@lru_cache(maxsize=65_536)
+def is_source(path: bytes) -> bool:
+    """Say whether a file can hold a bug, by its name."""
     return PurePosixPath(path.decode("utf-8", "replace")).suffix.lower() in SOURCE_SUFFIXES
 
 
@@ -121,12 +175,3 @@ def _count(git: Git, removal: Removal, parent: str) -> Counter[str] | SourceErro
     except SourceError as error:
         return error  # one file must not cost the others; it is counted and said in the notes
     return Counter(match.decode() for match in _ORIGIN.findall(out))
-
-
-def _notes(skipped: Skipped, sweeping: int, failed: list[SourceError]) -> tuple[str, ...]:
-    notes = (
-        (skipped.long_hunks, "hunks of fixes are too long to blame"),
-        (sweeping, f"fixes touch more than {MAX_FILES} files and blame nobody"),
-        (len(failed), f"files of fixes could not be blamed, first: {failed[0] if failed else ''}"),
-    )
-    return tuple(f"{number} {what}" for number, what in notes if number)
