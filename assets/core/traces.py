@@ -70,6 +70,11 @@ def _marts(context: dg.AssetExecutionContext, deployment: Deployment) -> dict[st
 
 def compute(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, Metadata]:
     """Recompute what is touched in a range of whole days; where nothing is, all of it: somebody asked for it."""
+    with warehouse.connect():  # held to the end: DuckDB opens its file once, and every step below joins in
+        return _computed(warehouse, start, end)
+
+
+def _computed(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, Metadata]:
     with warehouse.connect(read_only=True) as con:
         minutes = touched.SPANS.pending(con, start, end)
         is_pending = bool(touched.pending_days(con, start, end))

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -274,7 +275,7 @@ def test_a_full_disk_is_said_as_such(lake: Lake, monkeypatch: pytest.MonkeyPatch
     def full(*_args: object, **_more: object) -> None:
         raise error
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    monkeypatch.setattr(pq, "write_table", full)
 
     with pytest.raises(StoreFull, match="Free space and run the same command again"):
         lake.append(spans(range(3)))

@@ -25,13 +25,11 @@ from weaver_forge.contracts.table import Table
 from weaver_forge.errors import ConfigurationError, StoreBusy
 from weaver_forge.warehouse import lake_keys
 from weaver_forge.warehouse.conform import conform, one_a_key, polars_schema
-from weaver_forge.warehouse.lake_maps import with_maps
+from weaver_forge.warehouse.lake_parquet import with_maps, write_parquet
 from weaver_forge.warehouse.room import room_for
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 20
-ROW_GROUP_ROWS = 122_880
-"""Of a file; readers skip row groups by their times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +159,8 @@ class Lake:
         except TableNotFoundError:
             return None
 
-    def write(self, frame: pl.DataFrame, name: str, *, statistics: bool = True) -> Path:
+    def write(self, frame: pl.DataFrame, name: str) -> Path:
         """Write a conformed frame to a file of the table's folder, safe from a power cut.
-
-        Args:
-            frame: Sorted or not.
-            name: Of the file.
-            statistics: Least and greatest values in the file: a fifth of the price of writing it, most of it for
-                the texts of maps. A small file is told apart by what the log says of it.
 
         Raises:
             StoreFull: If there is no room; nothing is left behind.
@@ -177,14 +169,7 @@ class Lake:
         path = self.path.resolve() / name
         try:
             with room_for(str(self.path)):
-                # Measured: Polars writes a span for half of what the writer of delta-rs takes.
-                with_maps(self.table, frame).write_parquet(
-                    path,
-                    compression="zstd",
-                    compression_level=1,
-                    statistics=statistics,
-                    row_group_size=ROW_GROUP_ROWS,
-                )
+                write_parquet(self.table, frame, path)
                 _settle(path)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -263,7 +248,7 @@ class Lake:
     def _written(self, rows: pl.DataFrame, hashes: lake_keys.Hashes) -> Staged:
         times = np.sort(rows[self.time_column].to_numpy())
         name = f"part-{uuid.uuid4().hex}.parquet"
-        path = self.write(rows, name, statistics=False) if rows.height else self.path / name
+        path = self.write(rows, name) if rows.height else self.path / name
         self._held.hold(path, hashes)
         return Staged(path, times, hashes, self.lowest(rows))
 

@@ -24,6 +24,9 @@ PARENT_REACH = timedelta(hours=6)
 PARENT_LAG = timedelta(hours=1)
 """The same for a caller whose clock is behind: it seems to begin after its callee."""
 
+PARENT_NEAR = timedelta(minutes=10)
+"""Where nearly every caller is."""
+
 MEMORY_OF_SERVICES = timedelta(days=7)
 """A service unseen for longer is no longer known: its silence then is no observation of zero requests."""
 
@@ -87,10 +90,14 @@ order by {named}, minute_at
 
 
 def edges(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
-    """``core_trace__edges`` of a day range: calls from a parent span's service to another one's child span."""
+    """``core_trace__edges`` of a day range: calls from a parent span's service to another one's child span.
+
+    Nearly every caller began shortly before its callee. So callers are looked for nearby first, and only for spans
+    that have none there in the whole of :data:`PARENT_REACH`; a span has one parent, so that is the same.
+    """
     query = f"""
 -- grain: caller, callee and hour with at least one call
-with callees as (
+with callees as materialized (
   select
     trace_id,
     parent_span_id,
@@ -104,35 +111,52 @@ with callees as (
     and start_unix_ns >= {unix_ns(start)}
     and start_unix_ns < {unix_ns(end)}
 ),
-callers as (
-  select
-    trace_id,
-    span_id,
-    start_unix_ns,
-    service_key
-  from {_SPANS}
-  where start_unix_ns >= {unix_ns(start - PARENT_REACH)}
-    and start_unix_ns < {unix_ns(end + PARENT_LAG)}
+near as materialized (
+  {_calls("callees", start - PARENT_NEAR, end + PARENT_NEAR)}
+),
+rest as materialized (
+  select * from callees anti join near using (trace_id, parent_span_id)
+),
+calls as (
+  select * from near
+  union all
+  {_calls("rest", start - PARENT_REACH, end + PARENT_LAG)}
 )
 select
-  callers.service_key as caller_key,
-  callees.service_key as callee_key,
-  callees.hour_at,
+  caller_key,
+  callee_key,
+  hour_at,
   count(*) as n_calls,
-  count(*) filter (where callees.is_error) as n_errors,
-  quantile_cont(callees.duration_ms, 0.95) as duration_p95_ms,
-  callees.hour_at + {_interval(timedelta(hours=1) + LAG)} as known_at
-from callees
-join callers
-  on callers.trace_id = callees.trace_id
-  and callers.span_id = callees.parent_span_id
-  and callers.service_key <> callees.service_key
-  and callers.start_unix_ns >= callees.start_unix_ns - {PARENT_REACH // timedelta(microseconds=1)} * 1000
-  and callers.start_unix_ns < callees.start_unix_ns + {PARENT_LAG // timedelta(microseconds=1)} * 1000
+  count(*) filter (where is_error) as n_errors,
+  quantile_cont(duration_ms, 0.95) as duration_p95_ms,
+  hour_at + {_interval(timedelta(hours=1) + LAG)} as known_at
+from calls
+where caller_key <> callee_key
 group by all
 order by caller_key, callee_key, hour_at
 """  # noqa: S608
     return con.sql(query).pl()
+
+
+def _calls(callees: str, start: datetime, end: datetime) -> str:
+    """Callees whose caller began in a range."""
+    return f"""
+  select
+    callees.trace_id,
+    callees.parent_span_id,
+    callers.service_key as caller_key,
+    callees.service_key as callee_key,
+    callees.hour_at,
+    callees.is_error,
+    callees.duration_ms
+  from {callees} as callees
+  join {_SPANS} as callers
+    on callers.trace_id = callees.trace_id
+    and callers.span_id = callees.parent_span_id
+    and callers.start_unix_ns >= callees.start_unix_ns - {PARENT_REACH // timedelta(microseconds=1)} * 1000
+    and callers.start_unix_ns < callees.start_unix_ns + {PARENT_LAG // timedelta(microseconds=1)} * 1000
+  where callers.start_unix_ns >= {unix_ns(start)}
+    and callers.start_unix_ns < {unix_ns(end)}"""  # noqa: S608
 
 
 def version_days(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
