@@ -12,6 +12,11 @@ from assets.resources import POOL, Deployment, SpecTables
 from weaver_forge.contracts.decision import DecisionSpec, candidate_table, prediction_table, spec_as_data
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import ALL
+from weaver_forge.contracts.tables.ci import CORE_CI_SPAN_FILES
+from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS
+from weaver_forge.contracts.tables.log_marts import CORE_LOG_DONE_MINUTES, CORE_LOG_FILE_MINUTES
+from weaver_forge.contracts.tables.metric_marts import CORE_METRIC_DONE_MINUTES, CORE_METRIC_FILE_MINUTES
+from weaver_forge.contracts.tables.semconv import CORE_SEMANTIC_DAYS
 from weaver_forge.contracts.tables.traces import CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES
 from weaver_forge.policy import parse
 from weaver_forge.settings import SOURCES
@@ -20,13 +25,17 @@ from weaver_forge.warehouse import overview
 SNAPSHOT = "published_snapshot"
 OVERVIEW = "published_overview"
 
-BOOKS = frozenset({CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES})
-"""Tables in which the marts note what they were computed from."""
+BOOKS = frozenset({
+    CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES, CORE_METRIC_FILE_MINUTES, CORE_METRIC_DONE_MINUTES,
+    CORE_LOG_FILE_MINUTES, CORE_LOG_DONE_MINUTES, CORE_SEMANTIC_DAYS, CORE_CI_SPAN_FILES,
+})  # fmt: skip
+"""Tables in which it is noted what others were computed from: nobody else reads them."""
 
 
 def published_tables(specs: Sequence[DecisionSpec]) -> list[Table]:
     """Core tables that features and readers need, predictions and candidates; what only ingest keeps stays here."""
     tables = [table for table in ALL if table.layer == "core" and not table.view and table not in BOOKS]
+    tables.append(RAW_INGEST_INPUTS)  # which sources there are: what a prediction says it lacked
     for spec in specs:
         for kind in spec.kinds:
             tables.append(prediction_table(spec, kind))

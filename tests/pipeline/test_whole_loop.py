@@ -86,14 +86,24 @@ def test_the_kinds_tested_here_are_the_registered_ones(specs: dict[str, Decision
     assert sorted(registered) == sorted(KINDS)
 
 
-@pytest.mark.parametrize("table", [t for t in ALL if t.name != "raw_ingest__rejected"], ids=lambda table: table.name)
+NOT_SIMULATED = {t.name for t in ALL if t.source in {"gitlab", "coverage", "metric", "log"}} | {
+    "raw_otlp__metric_points",
+    "raw_otlp__log_records",
+    "core_service__resource_use",
+    "core_ci__pipeline_spans",
+    "core_ci__run_errors",
+    "raw_ingest__rejected",
+}
+"""What the simulated organisation has none of: another CI, metrics and logs, and files that are not well-formed."""
+
+
+@pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
 def test_every_table_that_a_source_feeds_has_rows_that_keep_the_contract(table: Table, warehouse: Warehouse) -> None:
-    """The simulated files are all well-formed, so only the table of refused pieces is empty."""
     with warehouse.connect(read_only=True) as con:
         (rows,) = con.execute(f'select count(*) from "{table.name}"').fetchall()[0]
         broken = check(con, table)
 
-    assert rows > 0
+    assert (rows > 0) == (table.name not in NOT_SIMULATED)
     assert broken == []
 
 
@@ -132,8 +142,7 @@ def test_a_second_ingest_reads_nothing_and_adds_nothing(copied: Settings) -> Non
 
     intakes = [event for event in events if event["event"] == "intake"]
     assert code == 0
-    assert {intake["source"] for intake in intakes} == set(copied.sources)
-    assert all(intake["inputs_known"] > 0 for intake in intakes)
+    assert {intake["source"] for intake in intakes if intake["inputs_known"] > 0} == set(copied.sources)
     assert [(i["source"], i["inputs_read"], i["rows_new"]) for i in intakes if i["inputs_read"] or i["rows_new"]] == []
     assert _row_counts(copied) == before
 
