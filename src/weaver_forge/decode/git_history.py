@@ -120,13 +120,18 @@ def file_diff(diff: bytes) -> FileDiff:
     """Read one diff of a commit with one parent or none."""
     head, *hunks = diff.split(b"\n@@ ")
     index = _INDEX.search(head)
+    old_blob, new_blob = index.groups() if index else (b"", b"")
     old_path, path = _paths(head)
     if b"\nBinary files " in head:
-        added, deleted, read = None, None, []
-    else:
-        read = [hunk(text) for text in hunks]
-        added, deleted = sum(h.n_new for h in read), sum(h.n_old for h in read)
-    return FileDiff(path, old_path, index[1] if index else b"", index[2] if index else b"", added, deleted, read)
+        return FileDiff(path, old_path, old_blob, new_blob, None, None, [])
+    added = deleted = 0
+    read: list[Hunk] = []
+    for text in hunks:
+        part = hunk(text)
+        read.append(part)
+        added += part.n_new
+        deleted += part.n_old
+    return FileDiff(path, old_path, old_blob, new_blob, added, deleted, read)
 
 
 def hunk(text: bytes) -> Hunk:
@@ -134,16 +139,16 @@ def hunk(text: bytes) -> Hunk:
     found = _HUNK.match(text)
     if found is None:
         raise ValueError(f"git wrote a hunk that cannot be read: {text[:80]!r}")
-    start, n_old, n_new = int(found[1]), int(found[2] or 1), int(found[4] or 1)
+    first, old, _, new = found.groups()
+    start, n_old, n_new = int(first), int(old or 1), int(new or 1)
     # Of no lines, git names the line before them.
     return Hunk(start - 1 if n_old else start, n_old, n_new, text)
 
 
 def _paths(head: bytes) -> tuple[bytes | None, bytes]:
-    before, _, renamed = head.partition(b"\nrename from ")
-    if renamed:
-        old, _, rest = renamed.partition(b"\nrename to ")
+    if b"\nrename from " in head:
+        old, _, rest = head.partition(b"\nrename from ")[2].partition(b"\nrename to ")
         return unquoted(old), unquoted(rest.split(b"\n", 1)[0])
     # "git a/NAME b/NAME": both names are the same where nothing was renamed, so the middle is known.
-    names = before.split(b"\n", 1)[0].removeprefix(b"git ")
+    names = head[4 : head.find(b"\n")]
     return None, unquoted(names[len(names) // 2 + 1 :]).removeprefix(b"b/")

@@ -102,7 +102,7 @@ class _Reading:
         good = {record.revision: self._row(record) for record in some}
         commits = from_rows(RAW_GIT_COMMITS, [row for row in good.values() if row is not None])
         fixes = set(fixes_of(commits, None)["revision"]) if self._wanted is None else self._wanted
-        files: dict[str, list[Any]] = {name: [] for name in _FILE_COLUMNS}
+        files: list[tuple[Any, ...]] = []
         for record in some:
             number = len(self._revisions)
             self._revisions.append(record.revision)
@@ -111,11 +111,11 @@ class _Reading:
                 continue
             for change in map(file_diff, record.diffs):
                 if self._wanted is None and good[record.revision] is not None:
-                    _add(files, record.revision, change)
+                    files.append(_file(record.revision, change))
                 self._follow(record, number, change, is_fix=record.revision in fixes)
         self._commits.append(commits)
-        files["repo_id"] = [self._repo_id] * len(files["path"])
-        self._files.append(from_columns(RAW_GIT_FILE_CHANGES, files))
+        columns = dict(zip(_FILE_COLUMNS, zip(*files, strict=True), strict=True)) if files else {}
+        self._files.append(from_columns(RAW_GIT_FILE_CHANGES, {"repo_id": [self._repo_id] * len(files), **columns}))
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Commits, newest first as git lists them, and their files."""
@@ -181,17 +181,10 @@ class _Reading:
         return Counter({self._revisions[number]: n for number, n in counts.items() if number != UNKNOWN})
 
 
-def _add(files: dict[str, list[Any]], revision: str, change: FileDiff) -> None:
-    old = change.old_path
-    values = (
-        revision,
-        change.path.decode("utf-8", "replace"),
-        None if old is None else old.decode("utf-8", "replace"),
-        change.n_added,
-        change.n_deleted,
-    )
-    for name, value in zip(_FILE_COLUMNS, values, strict=True):
-        files[name].append(value)
+def _file(revision: str, change: FileDiff) -> tuple[str, str, str | None, int | None, int | None]:
+    """Values of ``_FILE_COLUMNS``."""
+    old = None if change.old_path is None else change.old_path.decode("utf-8", "replace")
+    return revision, change.path.decode("utf-8", "replace"), old, change.n_added, change.n_deleted
 
 
 def _lost(n_asked: int, n_left: int) -> Iterator[str]:

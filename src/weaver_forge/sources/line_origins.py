@@ -6,6 +6,7 @@ anyway. As with ``git blame -w``, a line whose white space alone changed keeps i
 path and blob id; what fell out of memory, or was never seen, is ``UNKNOWN``, and stays so only until it is rewritten.
 """
 
+import re
 import sys
 from collections import OrderedDict
 from difflib import SequenceMatcher
@@ -25,7 +26,8 @@ PAST_LINES = 16_000_000
 _WIDTH = 4
 _MAX_ALIGNED = 1_000  # lines a side: beyond, the search for moved white space takes too long
 _MAX_NAMES = 10  # names of one file that are followed back
-_Key = tuple[bytes, bytes]
+_SPACE = b" \t\r"
+_NO_NEWLINE = re.compile(rb"\n\\[^\n]*")
 
 
 class LineOrigins:
@@ -58,16 +60,18 @@ class LineOrigins:
             if change.old_path:
                 self._names[change.path] = change.old_path  # git names no content where it stayed the same
             return
-        key = self._place(change.old_path or change.path, change.old_blob)
-        old = self._get(key)
+        old = b""
+        if change.old_blob.strip(b"0"):
+            place = self._place(change.old_path or change.path, change.old_blob)
+            old = self._get(place)
+            self._retire(place)
         if change.n_added is not None and change.new_blob.strip(b"0"):
-            self._live.put((change.path, change.new_blob), _spliced(old, change.hunks, commit, ignored=ignored))
-        self._retire(key)
+            self._live.put(change.new_blob + change.path, _spliced(old, change.hunks, commit, ignored=ignored))
 
     def merge(self, change: MergeDiff, commit: int) -> None:
         """Follow a merge's file that differs from all parents."""
-        keys = list(map(self._place, change.old_paths, change.old_blobs))
-        olds = [self._get(key) for key in keys]
+        places = list(map(self._place, change.old_paths, change.old_blobs))
+        olds = [self._get(place) for place in places]
         out: list[bytes] = []
         for piece in change.pieces:
             if piece.parent == OWN:
@@ -76,55 +80,50 @@ class LineOrigins:
                 out.append(olds[piece.parent][piece.at * _WIDTH :])
             else:
                 out.append(_cut(olds[piece.parent], piece.at, piece.at + piece.n))
-        self._live.put((change.path, change.new_blob), b"".join(out))
-        for key in keys:
-            if key[1] != change.new_blob:
-                self._retire(key)
+        for place in places:
+            self._retire(place)
+        self._live.put(change.new_blob + change.path, b"".join(out))
 
-    def _get(self, key: _Key) -> bytes:
-        return self._live.get(key) or self._past.get(key) or b""
+    def _get(self, place: bytes) -> bytes:
+        return self._live.contents.get(place) or self._past.contents.get(place) or b""
 
-    def _place(self, path: bytes, blob: bytes) -> _Key:
-        """Under which name the content is kept."""
+    def _place(self, path: bytes, blob: bytes) -> bytes:
+        """Under which key the content is kept: its id and the name it was written under."""
+        live, past = self._live.contents, self._past.contents
         name: bytes | None = path
         for _ in range(_MAX_NAMES):
             if name is None:
                 break
-            if (name, blob) in self._live or (name, blob) in self._past:
-                return name, blob
+            if (place := blob + name) in live or place in past:
+                return place
             name = self._names.get(name)
-        return path, blob
+        return blob + path
 
-    def _retire(self, key: _Key) -> None:
-        origins = self._live.pop(key)
+    def _retire(self, place: bytes) -> None:
+        origins = self._live.pop(place)
         if origins is not None:
-            self._past.put(key, origins)
+            self._past.put(place, origins)
 
 
 class _Kept:
     """Contents in the order of their last writing, the oldest dropped when there are too many lines."""
 
     def __init__(self, max_lines: int) -> None:
-        self._max_bytes = max_lines * _WIDTH
-        self._n_bytes = 0
-        self._contents: OrderedDict[_Key, bytes] = OrderedDict()
+        self.contents: OrderedDict[bytes, bytes] = OrderedDict()
+        self._left = max_lines * _WIDTH
 
-    def __contains__(self, key: _Key) -> bool:
-        return key in self._contents
+    def put(self, place: bytes, origins: bytes) -> None:
+        if place in self.contents:
+            self.pop(place)
+        self.contents[place] = origins
+        self._left -= len(origins)
+        while self._left < 0:
+            self._left += len(self.contents.popitem(last=False)[1])
 
-    def get(self, key: _Key) -> bytes | None:
-        return self._contents.get(key)
-
-    def put(self, key: _Key, origins: bytes) -> None:
-        self.pop(key)
-        self._contents[key] = origins
-        self._n_bytes += len(origins)
-        while self._n_bytes > self._max_bytes:
-            self._n_bytes -= len(self._contents.popitem(last=False)[1])
-
-    def pop(self, key: _Key) -> bytes | None:
-        origins = self._contents.pop(key, None)
-        self._n_bytes -= len(origins or b"")
+    def pop(self, place: bytes) -> bytes | None:
+        origins = self.contents.pop(place, None)
+        if origins is not None:
+            self._left += len(origins)
         return origins
 
 
@@ -132,8 +131,11 @@ def respaced(change: Hunk) -> dict[int, int]:
     """Pair added with removed lines (both 0-based in the hunk) where only white space differs."""
     if not change.n_old or not change.n_new:
         return {}
-    removed, added = ([b"".join(line.split()) for line in side] for side in change.sides())
-    if not set(removed).intersection(added) - {b""}:
+    text = change.text if b"\n\\" not in change.text else _NO_NEWLINE.sub(b"", change.text)
+    keys = text.translate(None, _SPACE).split(b"\n")
+    removed = [key[1:] for key in keys[1 : change.n_old + 1]]
+    added = [key[1:] for key in keys[change.n_old + 1 : change.n_old + change.n_new + 1]]
+    if set(removed).isdisjoint(added) or not set(removed).intersection(added) - {b""}:
         return {}
     if removed == added:
         return {number: number for number in range(len(added))}
