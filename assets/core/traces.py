@@ -21,6 +21,7 @@ from weaver_forge.contracts.tables.operations import (
 from weaver_forge.contracts.tables.traces import (
     CORE_TRACE_DAYS,
     CORE_TRACE_FILE_MINUTES,
+    CORE_TRACE_FILE_VERSIONS,
     CORE_TRACE_MINUTES,
     CORE_TRACE_OPERATION_MINUTES,
     CORE_TRACE_VERSION_DAYS,
@@ -45,11 +46,12 @@ def _view(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[st
     warehouse = deployment.warehouse
     warehouse.refresh_span_view()
     with warehouse.writing() as con:
-        new = touched.SPANS.count_files(con, warehouse.spans.files())
+        new = touched.count_files(con, warehouse.spans.files())
     pending = pending_days(warehouse, deployment.settings)
     return {
         CORE_TRACE_SPANS.name: {"days_touched": len(pending), "newest_day": str(max(pending, default="none"))},
         CORE_TRACE_FILE_MINUTES.name: {"files_counted": new},
+        CORE_TRACE_FILE_VERSIONS.name: {"files_counted": new},
     }
 
 
@@ -81,7 +83,7 @@ def _computed(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str,
         if not is_pending:
             minutes = touched.SPANS.all_of(con, start, end)
         red = touched.ranges(minutes["minute_at"], touched.MINUTE)
-        kindless, called = touched.children(con, red) if is_pending else ([], [])
+        kindless, called = touched.children(con, red, minutes["minute_at"]) if is_pending else ([], [])
     red = touched.ranges([*minutes["minute_at"], *kindless], touched.MINUTE)
     hours = touched.ranges([*minutes["minute_at"].dt.truncate("1h"), *called], touched.HOUR)
     written = {table.name: 0 for table in MARTS}
@@ -123,7 +125,7 @@ def _midnight(day: date) -> datetime:
 
 def trace_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """The span view and its daily marts."""
-    view = (CORE_TRACE_SPANS, CORE_TRACE_FILE_MINUTES)
+    view = (CORE_TRACE_SPANS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_FILE_VERSIONS)
     return [
         table_assets("core_trace_spans", view, _view, deps=(RAW_OTLP_SPANS.name,)),
         table_assets(

@@ -108,7 +108,7 @@ def settle(folder: str) -> Figures:
     watch = Watch()
     warehouse.refresh_span_view()
     with warehouse.writing() as con:
-        touched.SPANS.count_files(con, warehouse.spans.files())
+        touched.count_files(con, warehouse.spans.files())
     written: dict[str, int] = {}
     while days := _pending(warehouse):
         start, end = datetime.combine(days[0], clock()), datetime.combine(days[-1], clock()) + timedelta(days=1)

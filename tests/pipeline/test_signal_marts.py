@@ -19,7 +19,7 @@ from weaver_forge.contracts.tables.metric_marts import (
 )
 from weaver_forge.contracts.tables.metrics import RAW_OTLP_METRIC_POINTS
 from weaver_forge.contracts.tables.operations import CORE_SERVICE_POINTS
-from weaver_forge.contracts.tables.traces import CORE_TRACE_FILE_MINUTES
+from weaver_forge.contracts.tables.traces import CORE_TRACE_FILE_MINUTES, CORE_TRACE_FILE_VERSIONS
 from weaver_forge.decode.otlp_framing import Message
 from weaver_forge.decode.otlp_logs import decode_log_messages
 from weaver_forge.decode.otlp_metrics import decode_metric_messages
@@ -32,7 +32,7 @@ START_NS = 1_772_323_200 * 10**9
 
 def opened(folder: Path) -> Warehouse:
     warehouse = Warehouse(folder / "warehouse.duckdb", folder / "lake")
-    warehouse.migrate([*metrics.TABLES, *logs.TABLES, *MARTS, CORE_TRACE_FILE_MINUTES])
+    warehouse.migrate([*metrics.TABLES, *logs.TABLES, *MARTS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_FILE_VERSIONS])
     return warehouse
 
 

@@ -11,7 +11,12 @@ from assets.core.traces import MARTS, compute
 from weaver_forge.contracts.dtypes import from_rows
 from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
 from weaver_forge.contracts.tables.operations import CORE_TRACE_EDGES, CORE_TRACE_RED_MINUTES, RAW_OTLP_SPANS
-from weaver_forge.contracts.tables.traces import CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES
+from weaver_forge.contracts.tables.traces import (
+    CORE_TRACE_DAYS,
+    CORE_TRACE_FILE_MINUTES,
+    CORE_TRACE_FILE_VERSIONS,
+    CORE_TRACE_MINUTES,
+)
 from weaver_forge.warehouse import Warehouse, touched
 from weaver_forge.warehouse.lake_upkeep import compact
 from weaver_forge.warehouse.marts import PARENT_REACH
@@ -45,14 +50,14 @@ def spans(rng: np.random.Generator, n_traces: int) -> pl.DataFrame:
 
 def opened(folder: Path) -> Warehouse:
     warehouse = Warehouse(folder / "warehouse.duckdb", folder / "lake")
-    warehouse.migrate([*MARTS, CORE_TRACE_FILE_MINUTES, CORE_SERVICE_RESOURCE_USE])
+    warehouse.migrate([*MARTS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_FILE_VERSIONS, CORE_SERVICE_RESOURCE_USE])
     return warehouse
 
 
 def count(warehouse: Warehouse) -> None:
     warehouse.refresh_span_view()
     with warehouse.writing() as con:
-        touched.SPANS.count_files(con, warehouse.spans.files())
+        touched.count_files(con, warehouse.spans.files())
 
 
 def settle(warehouse: Warehouse) -> int:

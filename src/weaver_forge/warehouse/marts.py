@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 from weaver_forge.contracts.tables.operations import CORE_TRACE_RED_MINUTES, CORE_TRACE_SPANS
+from weaver_forge.contracts.tables.traces import CORE_TRACE_FILE_VERSIONS
 from weaver_forge.warehouse.resource_use import resource_points
 
 LAG = timedelta(seconds=60)
@@ -112,69 +113,70 @@ with callees as materialized (
     and start_unix_ns < {unix_ns(end)}
 ),
 near as materialized (
-  {_calls("callees", start - PARENT_NEAR, end + PARENT_NEAR)}
+  {_with_callers("callees", start - PARENT_NEAR, end + PARENT_NEAR)}
 ),
 rest as materialized (
-  select * from callees anti join near using (trace_id, parent_span_id)
+  select * exclude (caller_key) from near where caller_key is null
 ),
 calls as (
-  select * from near
+  select * from near where caller_key is not null
   union all
-  {_calls("rest", start - PARENT_REACH, end + PARENT_LAG)}
+  {_with_callers("rest", start - PARENT_REACH, end + PARENT_LAG)}
 )
 select
   caller_key,
-  callee_key,
+  service_key as callee_key,
   hour_at,
   count(*) as n_calls,
   count(*) filter (where is_error) as n_errors,
   quantile_cont(duration_ms, 0.95) as duration_p95_ms,
   hour_at + {_interval(timedelta(hours=1) + LAG)} as known_at
 from calls
-where caller_key <> callee_key
+where caller_key <> service_key
 group by all
 order by caller_key, callee_key, hour_at
 """  # noqa: S608
     return con.sql(query).pl()
 
 
-def _calls(callees: str, start: datetime, end: datetime) -> str:
-    """Callees whose caller began in a range."""
+def _with_callers(callees: str, start: datetime, end: datetime) -> str:
+    """Callees with the service that called, null where no caller began in a range."""
     return f"""
   select
-    callees.trace_id,
-    callees.parent_span_id,
-    callers.service_key as caller_key,
-    callees.service_key as callee_key,
-    callees.hour_at,
-    callees.is_error,
-    callees.duration_ms
+    callees.*,
+    callers.service_key as caller_key
   from {callees} as callees
-  join {_SPANS} as callers
+  left join (
+    select trace_id, span_id, start_unix_ns, service_key
+    from {_SPANS}
+    where start_unix_ns >= {unix_ns(start)} and start_unix_ns < {unix_ns(end)}
+  ) as callers
     on callers.trace_id = callees.trace_id
     and callers.span_id = callees.parent_span_id
     and callers.start_unix_ns >= callees.start_unix_ns - {PARENT_REACH // timedelta(microseconds=1)} * 1000
-    and callers.start_unix_ns < callees.start_unix_ns + {PARENT_LAG // timedelta(microseconds=1)} * 1000
-  where callers.start_unix_ns >= {unix_ns(start)}
-    and callers.start_unix_ns < {unix_ns(end)}"""  # noqa: S608
+    and callers.start_unix_ns < callees.start_unix_ns + {PARENT_LAG // timedelta(microseconds=1)} * 1000"""  # noqa: S608
 
 
 def version_days(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
-    """``core_trace__version_days`` of whole days: when which version of a service was seen."""
+    """``core_trace__version_days`` of whole days: when which version of a service was seen.
+
+    From what was counted of every file once (``touched.count_files``): a day's spans are too many to be read again
+    for each hour of it that comes in.
+    """
     query = f"""
 -- grain: version of a service and day
 with seen as (
   select
     service_key,
-    service_version as version,
-    time_bucket(interval 1 day, started_at) as day_at,
-    min(started_at) as first_at,
-    max(started_at) as last_at,
-    count(*) as n_spans
-  from {_SPANS}
-  where service_version is not null
-    and start_unix_ns >= {unix_ns(start)}
-    and start_unix_ns < {unix_ns(end)}
+    version,
+    day_at,
+    min(first_at) as first_at,
+    max(last_at) as last_at,
+    cast(sum(n_spans) as bigint) as n_spans
+  from {CORE_TRACE_FILE_VERSIONS.name}
+  where version <> ''
+    and day_at >= {_timestamp(start)}
+    and day_at < {_timestamp(end)}
   group by all
 )
 select *, first_at + {_interval(LAG)} as known_at

@@ -7,12 +7,19 @@ of earlier ones, and what is said of a service on one day rests on the week befo
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
 from weaver_forge.contracts.tables.operations import CORE_TRACE_RED_MINUTES, CORE_TRACE_SPANS
-from weaver_forge.contracts.tables.traces import CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES
+from weaver_forge.contracts.tables.traces import (
+    CORE_TRACE_DAYS,
+    CORE_TRACE_FILE_MINUTES,
+    CORE_TRACE_FILE_VERSIONS,
+    CORE_TRACE_MINUTES,
+)
 from weaver_forge.warehouse.lake_minutes import LakeMinutes
 from weaver_forge.warehouse.marts import MEMORY_OF_SERVICES, PARENT_LAG, PARENT_REACH, unix_ns
 from weaver_forge.warehouse.naming import quoted_list
@@ -31,6 +38,50 @@ Range = tuple[datetime, datetime]
 
 SPANS = LakeMinutes(CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES, "start_unix_ns")
 """The spans of every file by minute, and from how many the marts of a minute were computed."""
+
+
+def count_files(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> int:
+    """Count the spans of new files by minute and by version; returns how many files are new.
+
+    Args:
+        con: A connection in a transaction, for writing; the view of spans may show other files.
+        files: The committed files of the lake.
+    """
+    table = CORE_TRACE_FILE_VERSIONS.name
+    new = SPANS.count_files(con, files)
+    known = {name for (name,) in con.execute(f"select distinct file from {table}").fetchall()}  # noqa: S608
+    present = {path.name: path for path in files}
+    for name in known - present.keys():
+        con.execute(f"delete from {table} where file = ?", [name])  # noqa: S608
+    listed = ", ".join("'" + str(present[n]).replace("'", "''") + "'" for n in sorted(present.keys() - known))
+    if listed:
+        # Grouped by the plain columns first: a service's key is then put together once a version, not once a span.
+        con.execute(f"""
+            insert into {table}
+            select
+              parse_filename(filename),
+              service_namespace || '/' || service_name || '/' || deployment_environment_name,
+              coalesce(service_version, ''),
+              make_timestamp(day * {DAY // timedelta(microseconds=1)}),
+              make_timestamp(first_unix_ns // 1000),
+              make_timestamp(last_unix_ns // 1000),
+              n_spans
+            from (
+              select
+                filename,
+                service_namespace,
+                service_name,
+                deployment_environment_name,
+                service_version,
+                start_unix_ns // {DAY // timedelta(microseconds=1) * 1000} as day,
+                min(start_unix_ns) as first_unix_ns,
+                max(start_unix_ns) as last_unix_ns,
+                count(*) as n_spans
+              from read_parquet([{listed}], filename = true, union_by_name = true)
+              group by all
+            )
+        """)  # noqa: S608
+    return new
 
 
 def pending_days(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> list[date]:
@@ -100,33 +151,49 @@ def points_are_of(con: duckdb.DuckDBPyConnection, days: Iterable[date]) -> None:
         )
 
 
-def children(con: duckdb.DuckDBPyConnection, touched: Sequence[Range]) -> tuple[list[datetime], list[datetime]]:
+def children(
+    con: duckdb.DuckDBPyConnection, touched: Sequence[Range], minutes: pl.Series
+) -> tuple[list[datetime], list[datetime]]:
     """What spans of touched minutes change elsewhere: they may be the parents of spans that came before them.
+
+    Args:
+        con: A connection.
+        touched: Ranges that hold all touched minutes.
+        minutes: The touched minutes.
 
     Returns:
         Minutes whose spans without a kind have a parent there (whether such a span is an entry depends on it), and
-        hours in which a call begins whose caller is there.
+        hours in which a call begins whose caller is there; those of touched minutes may be left out.
     """
     spans = CORE_TRACE_SPANS.name
-    minutes: set[datetime] = set()
+    kindless: set[datetime] = set()
     hours: set[datetime] = set()
     for start, end in touched:
-        found = con.sql(f"""
-            select distinct
-              time_bucket(interval 1 minute, child.started_at) as minute_at,
-              child.kind = 0 as is_kindless,
-              child.service_key <> parent.service_key as is_call
-            from {spans} as child
-            join {spans} as parent on parent.trace_id = child.trace_id and parent.span_id = child.parent_span_id
-            where parent.start_unix_ns >= {unix_ns(start)}
-              and parent.start_unix_ns < {unix_ns(end)}
-              and child.start_unix_ns >= {unix_ns(start - PARENT_LAG)}
-              and child.start_unix_ns < {unix_ns(end + PARENT_REACH)}
-              and (child.kind = 0 or child.service_key <> parent.service_key)
-        """).fetchall()  # noqa: S608
-        minutes |= {at for at, is_kindless, _ in found if is_kindless}
-        hours |= {at.replace(minute=0) for at, _, is_call in found if is_call}
-    return sorted(minutes), sorted(hours)
+        for first, last in _around(start, end, minutes):
+            found = con.sql(f"""
+                select distinct
+                  time_bucket(interval 1 minute, child.started_at) as minute_at,
+                  child.kind = 0 as is_kindless,
+                  child.service_key <> parent.service_key as is_call
+                from {spans} as child
+                join {spans} as parent on parent.trace_id = child.trace_id and parent.span_id = child.parent_span_id
+                where parent.start_unix_ns >= {unix_ns(start)}
+                  and parent.start_unix_ns < {unix_ns(end)}
+                  and child.start_unix_ns >= {unix_ns(first)}
+                  and child.start_unix_ns < {unix_ns(last)}
+                  and (child.kind = 0 or child.service_key <> parent.service_key)
+            """).fetchall()  # noqa: S608
+            kindless |= {at for at, is_kindless, _ in found if is_kindless}
+            hours |= {at.replace(minute=0) for at, _, is_call in found if is_call}
+    return sorted(kindless), sorted(hours)
+
+
+def _around(start: datetime, end: datetime, minutes: pl.Series) -> list[Range]:
+    """Where children of a range may be: around it alone if all of it is touched, else in it too."""
+    n_touched = int(((minutes >= start) & (minutes < end)).sum())
+    if n_touched == (end - start) // MINUTE:
+        return [(start - PARENT_LAG, start), (end, end + PARENT_REACH)]
+    return [(start - PARENT_LAG, end + PARENT_REACH)]
 
 
 def ranges(steps: Iterable[datetime], length: timedelta) -> list[Range]:

@@ -39,6 +39,23 @@ CORE_TRACE_FILE_MINUTES = Table(
     key=("file", "minute_at"),
 )
 
+CORE_TRACE_FILE_VERSIONS = Table(
+    layer="core",
+    source="trace",
+    entity="file_versions",
+    grain="file of the span lake, version of a service and day on which spans of the file carried it",
+    columns=(
+        Column("file", "VARCHAR", "Name of the file in the lake."),
+        SERVICE_KEY,
+        Column("version", "VARCHAR", "Resource service.version; empty when absent."),
+        Column("day_at", "TIMESTAMP", "Start of the day, UTC."),
+        Column("first_at", "TIMESTAMP", "Start of the file's first span of it on the day, UTC."),
+        Column("last_at", "TIMESTAMP", "Start of the file's last span of it on the day, UTC."),
+        Column("n_spans", "BIGINT", "Spans of it in the file on the day."),
+    ),
+    key=("file", "service_key", "version", "day_at"),
+)
+
 CORE_TRACE_MINUTES = Table(
     layer="core",
     source="trace",
