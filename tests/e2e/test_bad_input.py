@@ -148,11 +148,13 @@ def test_the_good_rest_is_stored(taken: tuple[Path, Any]) -> None:
     assert len(spans) >= 2
 
 
-def test_doctor_asks_for_a_run_when_something_was_taken_in(taken: tuple[Path, Any], forge: Callable[..., Any]) -> None:
+def test_doctor_asks_for_the_history_and_a_run_when_only_other_things_were_taken_in(
+    taken: tuple[Path, Any], forge: Callable[..., Any]
+) -> None:
     said = forge("doctor", cwd=taken[0])
 
     assert said.code == 0
-    assert said.out.rstrip().endswith("Next: weaver-forge run")
+    assert said.out.rstrip().endswith("Next: weaver-forge ingest --git PATH && weaver-forge run")
 
 
 def test_an_empty_deployment_runs_and_says_that_there_is_nothing(running: Future[Any]) -> None:
