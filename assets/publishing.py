@@ -17,7 +17,12 @@ from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS
 from weaver_forge.contracts.tables.log_marts import CORE_LOG_DONE_MINUTES, CORE_LOG_FILE_MINUTES
 from weaver_forge.contracts.tables.metric_marts import CORE_METRIC_DONE_MINUTES, CORE_METRIC_FILE_MINUTES
 from weaver_forge.contracts.tables.semconv import CORE_SEMANTIC_DAYS
-from weaver_forge.contracts.tables.traces import CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES
+from weaver_forge.contracts.tables.traces import (
+    CORE_TRACE_DAYS,
+    CORE_TRACE_FILE_MINUTES,
+    CORE_TRACE_FILE_VERSIONS,
+    CORE_TRACE_MINUTES,
+)
 from weaver_forge.policy import parse
 from weaver_forge.settings import SOURCES
 from weaver_forge.warehouse import overview
@@ -26,7 +31,7 @@ SNAPSHOT = "published_snapshot"
 OVERVIEW = "published_overview"
 
 BOOKS = frozenset({
-    CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_MINUTES, CORE_METRIC_FILE_MINUTES, CORE_METRIC_DONE_MINUTES,
+    CORE_TRACE_DAYS, CORE_TRACE_FILE_MINUTES, CORE_TRACE_FILE_VERSIONS, CORE_TRACE_MINUTES, CORE_METRIC_FILE_MINUTES, CORE_METRIC_DONE_MINUTES,
     CORE_LOG_FILE_MINUTES, CORE_LOG_DONE_MINUTES, CORE_SEMANTIC_DAYS, CORE_CI_SPAN_FILES,
 })  # fmt: skip
 """Tables in which it is noted what others were computed from: nobody else reads them."""
