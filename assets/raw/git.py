@@ -10,9 +10,6 @@ from weaver_forge.contracts.batch import Batch
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
 from weaver_forge.sources.git import Repository, read_repository
 
-BLAME_DAYS = 730
-"""Fixes older than this are not blamed on a first read: a blame costs one git call a file and fix."""
-
 
 def _identify(path: Path) -> str:
     repository = Repository(path)
@@ -22,7 +19,7 @@ def _identify(path: Path) -> str:
 def _decode(request: Request, deployment: Deployment) -> Iterator[Batch]:
     repo_id = Repository(request.path).repo_id
     known = deployment.warehouse.read(RAW_GIT_COMMITS, where=f"repo_id = '{repo_id}'")
-    yield read_repository(request.path, known=set(known["revision"]), blame_since_days=BLAME_DAYS)
+    yield read_repository(request.path, known=set(known["revision"]))
 
 
 SOURCE = RawSource(

@@ -214,10 +214,14 @@ def test_an_index_changes_no_blame_and_nothing_in_the_repository(
     folder = tmp_path / name
     write_history(folder, 150, n_files=20)
     before = {path.name for path in folder.rglob("*")}
-    plain = read_repository(folder, known=set()).tables[RAW_GIT_BLAMES.name]
+    repository = Repository(folder)
+    commits = read_repository(folder, known=set()).tables[RAW_GIT_COMMITS.name]
+    planned = git_blame.plan(repository, commits, since_days=None)
+    monkeypatch.setattr(git_blame, "MANY", 1_000_000)
+    plain, _ = git_blame.blames(repository, planned)
     monkeypatch.setattr(git_blame, "MANY", 1)
 
-    indexed = read_repository(folder, known=set()).tables[RAW_GIT_BLAMES.name]
+    indexed, _ = git_blame.blames(repository, planned)
 
     assert plain.height > 10
     assert indexed.equals(plain)
