@@ -19,7 +19,9 @@ from typing import Any, TypeVar
 import polars as pl
 
 from weaver_forge.contracts.batch import Batch, Rejected
-from weaver_forge.decode.otlp import decode_messages
+from weaver_forge.contracts.coded import Coded
+from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
+from weaver_forge.decode.otlp import decode_coded, decode_messages
 from weaver_forge.decode.otlp_framing import Message, Tail
 from weaver_forge.decode.otlp_logs import decode_log_messages
 from weaver_forge.decode.otlp_metrics import decode_metric_messages
@@ -62,13 +64,18 @@ def decode_and_stage(warehouse: Path, lake: Path, name: str, messages: list[Mess
     lakes = Warehouse(warehouse, lake).lakes
     staged: dict[str, Staged] = {}
     small: dict[str, pl.DataFrame] = {}
-    batch = decode_signals(messages, name, ptars=ptars)
-    for table, frame in batch.tables.items():
-        if frame.height >= SMALL_ROWS:
-            staged[table] = lakes[table].stage(frame)
-        elif frame.height:
-            small[table] = frame
-    return Decoded(staged, small, batch.rejected, batch.notes)
+    coded, refused = decode_coded([m for m in messages if m.signal == "traces"], name, ptars=None if ptars else False)
+    batch = decode_signals([m for m in messages if m.signal != "traces"], name)
+    tables: dict[str, pl.DataFrame | Coded] = dict(batch.tables)
+    if coded:  # more than one piece only where a file mixes encodings
+        tables[RAW_OTLP_SPANS.name] = coded[0] if len(coded) == 1 else pl.concat([rows.plain() for rows in coded])
+    for table, rows in tables.items():
+        height = (rows.frame if isinstance(rows, Coded) else rows).height
+        if height >= SMALL_ROWS:
+            staged[table] = lakes[table].stage(rows)
+        elif height:
+            small[table] = rows.plain() if isinstance(rows, Coded) else rows
+    return Decoded(staged, small, (*refused, *batch.rejected), batch.notes)
 
 
 def decode_signals(messages: list[Message], name: str, *, ptars: bool = True) -> Batch:

@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from weaver_forge.benchmarks.ingest_corpus import requests
 from weaver_forge.contracts.batch import Frame
+from weaver_forge.contracts.dtypes import schema as contract_schema
 from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
 from weaver_forge.decode import otlp, otlp_ptars
 from weaver_forge.settings import test_data as outside_data
@@ -132,7 +133,7 @@ def reference(message: ExportTraceServiceRequest) -> pl.DataFrame:
                 environment = mine[RESOURCE_KEYS[3]]
             found = {p.key: text(p.value) for p in span.attributes}
             rows.append(reference_row(span, named, environment, mine, found))
-    return pl.DataFrame(rows, schema=otlp.empty().schema, orient="row")
+    return pl.DataFrame(rows, schema=contract_schema(RAW_OTLP_SPANS), orient="row")
 
 
 def reference_row(span: Span, named: dict, environment: str | None, mine: dict, found: dict) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import Any
 import polars as pl
 
 from weaver_forge.contracts.batch import Batch, Frame, Rejected
+from weaver_forge.contracts.coded import Coded
+from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
 from weaver_forge.decode import otlp_json, otlp_protobuf, otlp_ptars
-from weaver_forge.decode.otlp_columns import Gathered, Quote, assemble, empty
+from weaver_forge.decode.otlp_columns import Gathered, Quote, assemble
 from weaver_forge.decode.otlp_framing import Message, shown, split
 from weaver_forge.decode.otlp_protobuf import PayloadRefused
 
@@ -27,7 +29,7 @@ def decode(frames: Iterable[Frame], *, ptars: bool | None = None) -> Batch:
     batches = [batch for frame in frames for batch in decode_chunks(frame, ptars=ptars)]
     tables = [batch.tables[RAW_OTLP_SPANS.name] for batch in batches]
     return Batch(
-        {RAW_OTLP_SPANS.name: pl.concat(tables) if tables else empty()},
+        {RAW_OTLP_SPANS.name: pl.concat(tables) if tables else empty(RAW_OTLP_SPANS)},
         tuple(chain.from_iterable(batch.rejected for batch in batches)),
     )
 
@@ -66,8 +68,16 @@ def decode_messages(messages: Sequence[Message], name: str, *, ptars: bool | Non
         Spans, protobuf's first, in the order of the messages. A message or span that cannot be read is a
         Rejected with its bytes; the others are not touched by it.
     """
+    coded, rejected = decode_coded(messages, name, ptars=ptars)
+    return Batch({RAW_OTLP_SPANS.name: pl.concat([empty(RAW_OTLP_SPANS), *(rows.plain() for rows in coded)])}, rejected)
+
+
+def decode_coded(
+    messages: Sequence[Message], name: str, *, ptars: bool | None = None
+) -> tuple[list[Coded], tuple[Rejected, ...]]:
+    """The same spans with their maps still numbered, as a lake takes them best: one piece an encoding."""
     rejected: list[Rejected] = []
-    tables = [empty()]
+    pieces: list[Coded] = []
     fast = otlp_ptars.AVAILABLE if ptars is None else ptars
     paths = {"protobuf": _ptars if fast else _upb, "json": _json}
     quotes: dict[str, Quote] = {"protobuf": otlp_protobuf.quote, "json": otlp_json.quote}
@@ -77,10 +87,10 @@ def decode_messages(messages: Sequence[Message], name: str, *, ptars: bool | Non
         rejected += [_refused(name, m, f"this is a {m.signal} payload") for m in mine if m.signal != "traces"]
         read, spans = path(of_traces, name, rejected) if of_traces else ([], None)
         if spans is not None:
-            table, refused = assemble(spans, name, read, quotes[encoding])
-            tables.append(table)
+            rows, refused = assemble(spans, name, read, quotes[encoding])
+            pieces.append(rows)
             rejected += refused
-    return Batch({RAW_OTLP_SPANS.name: pl.concat(tables)}, tuple(rejected))
+    return pieces, tuple(rejected)
 
 
 _Read = tuple[Sequence[Message], Gathered | None]

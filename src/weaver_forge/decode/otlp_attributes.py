@@ -93,7 +93,7 @@ def _values(
     yield rows, _series(["true" if value else "false" for value in first[rows].tolist()])
     rows = np.flatnonzero((tag == _DOUBLE) & (size == 9))
     doubles = octets[middle[rows][:, None] + np.arange(3, 11)].view("<f8").reshape(-1).tolist()
-    yield rows, _series([repr(value) if math.isfinite(value) else as_text(value) for value in doubles])
+    yield rows, _series(list(map(repr, doubles)) if all(map(math.isfinite, doubles)) else list(map(as_text, doubles)))
     rows = np.flatnonzero((tag == _INT) & (size <= 1 + _LONGEST))
     numbers, minimal = _varints(octets, middle[rows] + 3, size[rows] - 1)
     yield rows[minimal], pl.Series(numbers[minimal]).cast(pl.String)

@@ -15,6 +15,8 @@ from weaver_forge.decode.otlp_sniff import RESOURCE_TAG, varint
 
 _HEADER = 16
 """No header is longer; so many bytes are looked ahead."""
+_LAST_SHIFT = 63
+"""Of the tenth and last byte of a varint."""
 _MAX_STEPS = 2_000_000
 """Fields looked at while finding back: about a second. Then the rest is refused."""
 _STARTS = re.compile(rb"(?=[\x00-\x04][\s\S]{3}(?:\x0a|\x28\xb5\x2f\xfd|\{))")
@@ -75,12 +77,25 @@ def _outline(payload: memoryview) -> int:
     if bytes(payload[:4]) == ZSTD_MAGIC or _is_braced(payload):
         return 1
     at = seen = 0
-    while at < len(payload):
-        found = header(payload, at, "bare")
+    end = len(payload)
+    while at < end:  # of every message of a file, so without a call for each field
         seen += 1
-        if found is None or found[1] > len(payload):
+        if payload[at] != RESOURCE_TAG:
             return -1 - seen
-        at = found[1]
+        at += 1
+        size = shift = 0
+        while True:
+            if at == end or shift > _LAST_SHIFT:
+                return -1 - seen
+            octet = payload[at]
+            at += 1
+            size |= (octet & 0x7F) << shift
+            if octet < 0x80:
+                break
+            shift += 7
+        at += size
+        if at > end:
+            return -1 - seen
     return seen
 
 

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import polars as pl
 
 from weaver_forge.contracts.batch import Rejected
+from weaver_forge.contracts.coded import Coded
 from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
 from weaver_forge.decode.otlp_framing import Message
 from weaver_forge.decode.otlp_ids import Ids
-from weaver_forge.decode.otlp_maps import MAP_DTYPE, Codes, resource_columns, span_attributes
+from weaver_forge.decode.otlp_maps import Codes, resource_columns, span_attributes
 from weaver_forge.decode.otlp_values import Attributes, Resource
 
 _LATEST = np.uint64(2**63 - 1)
@@ -64,10 +65,8 @@ class Gathered:
     unreadable: dict[int, str]
 
 
-def assemble(
-    spans: Gathered, name: str, messages: Sequence[Message], quote: Quote
-) -> tuple[pl.DataFrame, list[Rejected]]:
-    """Make the contract's rows of one chunk, and a Rejected for every span that cannot be one.
+def assemble(spans: Gathered, name: str, messages: Sequence[Message], quote: Quote) -> tuple[Coded, list[Rejected]]:
+    """Make the contract's rows of one chunk, their maps numbered, and a Rejected for every span that cannot be one.
 
     Args:
         spans: What was gathered.
@@ -75,8 +74,8 @@ def assemble(
         messages: The messages that the spans are from.
         quote: How a single span is taken out of one of them.
     """
-    resources = resource_columns(spans.resources, spans.resource)
-    promoted, attributes = span_attributes(spans.attributes, spans.attribute_codes, spans.attribute_counts)
+    resources, of_resources = resource_columns(spans.resources, spans.resource)
+    promoted, attributes, of_spans = span_attributes(spans.attributes, spans.attribute_codes, spans.attribute_counts)
     known = [status or (0, "") for status in spans.statuses]
     parents = spans.parent_span_id
     frame = pl.DataFrame(
@@ -99,25 +98,15 @@ def assemble(
             "links": _spread(spans.links, len(spans.name)),
         }
     ).select(RAW_OTLP_SPANS.column_names)
+    words = {"attributes": of_spans, "resource_attributes": of_resources}
     reasons = _reasons(spans)
     if not reasons:
-        return frame, []
+        return Coded(frame, words), []
     keep = np.ones(frame.height, dtype=bool)
     keep[list(reasons)] = False
-    return frame.filter(pl.Series(keep)), [
+    return Coded(frame.filter(pl.Series(keep)), words), [
         _rejected(spans, row, reason, name, messages, quote) for row, reason in sorted(reasons.items())
     ]
-
-
-def empty() -> pl.DataFrame:
-    """No spans, with the contract's columns."""
-    types: dict[str, Any] = {
-        "INTEGER": pl.Int32,
-        "BIGINT": pl.Int64,
-        "VARCHAR": pl.String,
-        "MAP(VARCHAR, VARCHAR)": MAP_DTYPE,
-    }
-    return pl.DataFrame(schema={column.name: types[column.type] for column in RAW_OTLP_SPANS.columns})
 
 
 def _rejected(spans: Gathered, row: int, reason: str, name: str, messages: Sequence[Message], quote: Quote) -> Rejected:

@@ -12,11 +12,10 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from weaver_forge.contracts.coded import CODES, Words
 from weaver_forge.decode.otlp_values import INT32_MAX, RESOURCE_DEFAULTS, Attributes, Resource
 
 Codes = npt.NDArray[np.int64]
-
-MAP_DTYPE = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 _PROMOTED: dict[str, tuple[str, ...]] = {
     # column -> attribute names, the current semantic convention first
@@ -37,23 +36,23 @@ _MOST_MARKS = 64 * 1024 * 1024
 """Marks (spans x distinct keys) above which repeated keys are looked for by sorting; one mark is one byte."""
 
 
-def resource_columns(resources: Sequence[Resource], of_span: npt.NDArray[Any]) -> dict[str, pl.Series]:
-    """The promoted columns of each span's resource, and the map of its other attributes."""
+def resource_columns(resources: Sequence[Resource], of_span: npt.NDArray[Any]) -> tuple[dict[str, pl.Series], Words]:
+    """The promoted columns of each span's resource and the map of its other attributes, and the map's words."""
     pairs = [pair for resource in resources for pair in resource.rest]
     counts = np.array([len(resource.rest) for resource in resources], dtype=np.int64)
-    keys, texts = (pl.Series([pair[side] for pair in pairs], dtype=pl.String) for side in (0, 1))
+    keys, texts = (_numbered(pl.Series([pair[side] for pair in pairs], dtype=pl.String)) for side in (0, 1))
     columns = {
         column: pl.Series([resource.columns[column] for resource in resources], dtype=pl.String)
         for column in RESOURCE_DEFAULTS
     }
-    columns["resource_attributes"] = _maps(keys, texts, counts)
-    return {column: values.gather(of_span) for column, values in columns.items()}
+    columns["resource_attributes"] = _maps(keys[0], texts[0], counts)
+    return {column: values.gather(of_span) for column, values in columns.items()}, (keys[1], texts[1])
 
 
 def span_attributes(
     attributes: Attributes, codes: npt.NDArray[Any], counts: Codes
-) -> tuple[dict[str, pl.Series], pl.Series]:
-    """The promoted columns, and the map of every attribute that is not promoted under its current name.
+) -> tuple[dict[str, pl.Series], pl.Series, Words]:
+    """The promoted columns, the map of every attribute that is not promoted under its current name, and its words.
 
     An old name always stays in the map, also where its value fills the column: what a service really sends is
     judged, and nothing is dropped. Where a span has both names, the column has the current one's value. A key that a
@@ -64,12 +63,13 @@ def span_attributes(
         codes: Flat over all spans; position in ``attributes``.
         counts: Attributes of each span.
     """
-    key_codes, keys = _encoded(attributes.keys)
+    key_codes, keys = _numbered(attributes.keys)
+    text_codes, words = _numbered(attributes.texts)
     n = len(counts)
     owners = np.repeat(np.arange(n, dtype=np.int32), counts)
-    slots = _slots(attributes, key_codes, keys)[codes]
-    at = np.flatnonzero(slots != _NO_SLOT)[::-1]  # backwards: of a repeated key the first is written last
-    by_slot = at[np.argsort(slots[at], kind="stable")]
+    slots = _slots(attributes, key_codes, keys.to_list())[codes]
+    by_slot = np.flatnonzero(slots != _NO_SLOT)[::-1]  # backwards: of a repeated key the first is written last
+    by_slot = by_slot[np.argsort(slots[by_slot], kind="stable")]
     bounds = np.searchsorted(slots[by_slot], np.arange(_NO_SLOT + 1, dtype=np.int8))
     in_map = np.ones(len(codes), dtype=bool)
     texts = attributes.texts.extend_constant(None, 1).rechunk()  # its last position stands for an absent attribute
@@ -77,27 +77,27 @@ def span_attributes(
     for number, names in enumerate(_PROMOTED.values()):
         chosen = np.full(n, -1, dtype=np.int32)
         for name in reversed(names):
-            mine = by_slot[bounds[_SLOT_OF[name]] : bounds[_SLOT_OF[name] + 1]]
-            chosen[owners[mine]] = mine
+            found = by_slot[bounds[_SLOT_OF[name]] : bounds[_SLOT_OF[name] + 1]]
+            chosen[owners[found]] = found
         has = np.flatnonzero(chosen >= 0)
         where[number, has] = codes[chosen[has]]
-        current = by_slot[bounds[_SLOT_OF[names[0]]] : bounds[_SLOT_OF[names[0]] + 1]]
-        in_map[chosen[owners[current]]] = False
-    found = texts.gather(pl.Series(where.reshape(-1)))
-    promoted = {column: found.slice(number * n, n) for number, column in enumerate(_PROMOTED)}
+        in_map[chosen[owners[found]]] = False  # the current name's, which comes last
+    every = texts.gather(pl.Series(where.reshape(-1)))
+    promoted = {column: every.slice(number * n, n) for number, column in enumerate(_PROMOTED)}
     promoted[_INTEGER_COLUMN] = promoted[_INTEGER_COLUMN].cast(pl.Int32)
     left = np.flatnonzero(in_map)
     left_codes, left_owners = codes[left], owners[left]
     kept = _first_of_each(left_owners, key_codes[left_codes], len(keys), n)
     if kept is not None:
         left_codes, left_owners = left_codes[kept], left_owners[kept]
-    which = pl.Series(left_codes.astype(np.uint32))
-    return promoted, _maps(attributes.keys.gather(which), texts.gather(which), np.bincount(left_owners, minlength=n))
+    counts = np.bincount(left_owners, minlength=n)
+    return promoted, _maps(key_codes[left_codes], text_codes[left_codes], counts), (keys, words)
 
 
-def _encoded(keys: pl.Series) -> tuple[npt.NDArray[np.int32], list[str]]:
-    encoded = keys.to_arrow().dictionary_encode()
-    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+def _numbered(texts: pl.Series) -> tuple[npt.NDArray[np.int32], pl.Series]:
+    """The number of each text, -1 for null, and the distinct texts."""
+    encoded = texts.to_arrow().dictionary_encode()
+    return encoded.indices.fill_null(-1).to_numpy(), pl.Series(encoded.dictionary, dtype=pl.String)
 
 
 def _slots(attributes: Attributes, key_codes: npt.NDArray[np.int32], keys: list[str]) -> npt.NDArray[np.int8]:
@@ -135,13 +135,12 @@ def _first_of_each(
     return kept
 
 
-def _maps(keys: pl.Series, texts: pl.Series, counts: npt.NDArray[Any]) -> pl.Series:
-    """Flat keys and values -> one list of {key, value} a row; polars has no constructor from offsets."""
+def _maps(keys: npt.NDArray[np.int32], texts: npt.NDArray[np.int32], counts: npt.NDArray[Any]) -> pl.Series:
+    """Flat numbers of keys and values, -1 for null -> one list of {key, value} a row."""
     offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int64))
-    newest = pl.CompatLevel.newest()  # views: texts are pointed at, not copied
-    pairs = [side.to_arrow(compat_level=newest) for side in (keys, texts)]
-    series = pl.from_arrow(
-        pa.LargeListArray.from_arrays(offsets, pa.StructArray.from_arrays(pairs, names=["key", "value"]))
-    )
+    absent = texts < 0
+    values = pa.array(texts.view(np.uint32), mask=absent if absent.any() else None)
+    pairs = pa.StructArray.from_arrays([pa.array(keys.view(np.uint32)), values], names=["key", "value"])
+    series = pl.from_arrow(pa.LargeListArray.from_arrays(offsets, pairs))  # polars has no constructor from offsets
     assert isinstance(series, pl.Series)
-    return series.cast(MAP_DTYPE) if series.dtype != MAP_DTYPE else series
+    return series.cast(CODES) if series.dtype != CODES else series

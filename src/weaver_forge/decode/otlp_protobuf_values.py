@@ -7,6 +7,7 @@ cut out by array work in ``otlp_attributes``. What a value means is in ``otlp_va
 import base64
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -24,6 +25,9 @@ from weaver_forge.decode.otlp_values import (
     non_finite,
     refused_resource,
 )
+
+_KEPT_RESOURCES, _KEPT_BYTES = 1024, 4096
+"""Resources that are read once, not once a chunk, and how long each may be."""
 
 
 def attribute(raw: bytes) -> tuple[str, str | None]:
@@ -58,7 +62,16 @@ def _plain_pairs(pairs: Iterable[KeyValue]) -> dict[str, Any]:
 
 
 def read_resource(raw: bytes) -> Resource:
-    """Decode one distinct resource."""
+    """Decode one distinct resource; an ordinary one is kept, for its process sends it as long as it lives."""
+    return _kept_resource(raw) if len(raw) <= _KEPT_BYTES else _read_resource(raw)
+
+
+@lru_cache(maxsize=_KEPT_RESOURCES)
+def _kept_resource(raw: bytes) -> Resource:
+    return _read_resource(raw)
+
+
+def _read_resource(raw: bytes) -> Resource:
     try:
         message = ResourceMessage.FromString(raw)
     except DecodeError as error:

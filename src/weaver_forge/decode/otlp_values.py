@@ -37,6 +37,10 @@ RESOURCE_DEFAULTS: dict[str, str | None] = {
 }
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+"""Made once: ``json.dumps`` makes one a call."""
+
+
 class ValueRefused(ValueError):  # noqa: N818 - named by what happened to the value
     """An attribute that cannot be read; the message says why."""
 
@@ -80,7 +84,7 @@ def as_text(value: Any) -> str | None:
 
 def json_text(value: Any) -> str:
     """Compact JSON text, keys in the order given; NaN and infinities must be strings already."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _JSON.encode(value)
 
 
 def non_finite(value: float) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 import polars as pl
 from polars.exceptions import PolarsError
 
+from weaver_forge.contracts.coded import CODES, Coded
 from weaver_forge.contracts.dtypes import schema
 from weaver_forge.contracts.table import Table
 from weaver_forge.errors import ContractError
@@ -51,6 +52,21 @@ def conform(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         for name, kind in wanted.items()
     ]
     return _without_nulls(table, pl.DataFrame(columns))
+
+
+def conform_coded(table: Table, rows: Coded) -> Coded:
+    """Rows with numbered maps, as a decoder of ours makes them: exactly the contract's shape, or refused.
+
+    Raises:
+        ContractError: If they are not, or a column that may not be null has nulls.
+    """
+    wanted = polars_schema(table) | dict.fromkeys(rows.words, CODES)
+    if dict(rows.frame.schema) != wanted or rows.frame.columns != list(wanted):
+        raise ContractError(
+            "the columns of numbered rows are not the contract's", where=table.name, do="Spell the rows out"
+        )
+    _without_nulls(table, rows.frame)
+    return rows
 
 
 def one_a_key(table: Table, frame: pl.DataFrame, *, keep: Literal["first", "last"] = "first") -> pl.DataFrame:

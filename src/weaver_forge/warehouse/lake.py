@@ -8,10 +8,9 @@ commit. What rows mean is derived in ``marts``; compaction and vacuum are in ``l
 
 import json
 import logging
-import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,12 +20,13 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from weaver_forge.contracts.coded import Coded
 from weaver_forge.contracts.table import Table
 from weaver_forge.errors import ConfigurationError, StoreBusy
 from weaver_forge.warehouse import lake_keys
-from weaver_forge.warehouse.conform import conform, one_a_key, polars_schema
+from weaver_forge.warehouse.conform import conform, conform_coded, one_a_key, polars_schema
 from weaver_forge.warehouse.lake_parquet import with_maps, write_parquet
-from weaver_forge.warehouse.room import room_for
+from weaver_forge.warehouse.room import room_for, settle
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 20
@@ -96,21 +96,22 @@ class Lake:
         """
         return self.commit([self.stage(frame)])
 
-    def stage(self, frame: pl.DataFrame) -> Staged:
-        """Write a frame to a file that no reader sees yet; of a key that it repeats, the first row.
+    def stage(self, rows: pl.DataFrame | Coded) -> Staged:
+        """Write rows to a file that no reader sees yet; of a key that they repeat, the first.
 
         A staged file that is never committed is removed by a later vacuum.
 
         Raises:
-            ContractError: If the frame is no frame of the table.
+            ContractError: If they are no rows of the table.
             StoreFull: If there is no room.
         """
         key = list(self.table.key)
-        rows = conform(self.table, frame)
-        hashes = lake_keys.hashes_of(rows, key)
+        rows = conform_coded(self.table, rows) if isinstance(rows, Coded) else conform(self.table, rows)
+        hashes = lake_keys.hashes_of(_frame(rows), key)
         if lake_keys.repeats(hashes):
-            rows = one_a_key(self.table, rows)
-            hashes = lake_keys.hashes_of(rows, key)
+            distinct = one_a_key(self.table, _frame(rows))
+            rows = replace(rows, frame=distinct) if isinstance(rows, Coded) else distinct
+            hashes = lake_keys.hashes_of(distinct, key)
         return self._written(rows, hashes)
 
     def commit(self, staged: Sequence[Staged]) -> int:
@@ -159,8 +160,8 @@ class Lake:
         except TableNotFoundError:
             return None
 
-    def write(self, frame: pl.DataFrame, name: str) -> Path:
-        """Write a conformed frame to a file of the table's folder, safe from a power cut.
+    def write(self, rows: pl.DataFrame | Coded, name: str) -> Path:
+        """Write conformed rows to a file of the table's folder, safe from a power cut.
 
         Raises:
             StoreFull: If there is no room; nothing is left behind.
@@ -169,8 +170,8 @@ class Lake:
         path = self.path.resolve() / name
         try:
             with room_for(str(self.path)):
-                write_parquet(self.table, frame, path)
-                _settle(path)
+                write_parquet(self.table, rows, path)
+                settle(path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -245,12 +246,13 @@ class Lake:
         part.path.unlink(missing_ok=True)
         return self._written(rest, lake_keys.hashes_of(rest, self.table.key))
 
-    def _written(self, rows: pl.DataFrame, hashes: lake_keys.Hashes) -> Staged:
-        times = np.sort(rows[self.time_column].to_numpy())
+    def _written(self, rows: pl.DataFrame | Coded, hashes: lake_keys.Hashes) -> Staged:
+        frame = _frame(rows)
+        times = np.sort(frame[self.time_column].to_numpy())
         name = f"part-{uuid.uuid4().hex}.parquet"
-        path = self.write(rows, name) if rows.height else self.path / name
+        path = self.write(rows, name) if frame.height else self.path / name
         self._held.hold(path, hashes)
-        return Staged(path, times, hashes, self.lowest(rows))
+        return Staged(path, times, hashes, self.lowest(frame))
 
     def lowest(self, rows: pl.DataFrame) -> int | None:
         """The least value of the marked column."""
@@ -279,7 +281,11 @@ class Lake:
         """Have the disk hold the commit: what it was made from may be deleted next."""
         log = self.path / "_delta_log"
         for path in (log / f"{version:020d}.json", log, self.path):
-            _settle(path)
+            settle(path)
+
+
+def _frame(rows: pl.DataFrame | Coded) -> pl.DataFrame:
+    return rows.frame if isinstance(rows, Coded) else rows
 
 
 def _add_columns(table: DeltaTable, schema: Schema) -> None:
@@ -288,11 +294,3 @@ def _add_columns(table: DeltaTable, schema: Schema) -> None:
     missing = [field for field in schema.fields if field.name not in stored]
     if missing:
         table.alter.add_columns(missing)
-
-
-def _settle(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

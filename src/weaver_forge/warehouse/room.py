@@ -1,12 +1,14 @@
-"""What a full disk looks like in every library that writes here, said in one way.
+"""The disk that is written to: what it looks like in every library when it is full, and when it really has a file.
 
 Put the translation of "no room" errors here. Other errors of those libraries pass unchanged.
 """
 
 import errno
+import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import duckdb
 from deltalake.exceptions import DeltaError
@@ -39,3 +41,12 @@ def room_for(what: str) -> Generator[None]:
             where=what,
             do="Free space and run the same command again: what was committed stays, and nothing is taken in twice",
         ) from error
+
+
+def settle(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, so that a power cut takes nothing of it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
