@@ -4,6 +4,7 @@ Imports neither Dagster nor the rest of the pipeline: a worker starts in half a 
 nobody until the one committer, which is the process that started the worker, commits it.
 """
 
+import gc
 import os
 import threading
 from collections import deque
@@ -131,11 +132,15 @@ def decoded(
     """
     one = partial(decode_and_stage, warehouse, lake, ptars=ptars)
     if n_processes <= 1:
-        for meta, name, messages in work:
-            yield meta, one(name, messages) if messages else Decoded()
+        gc.freeze()  # decoding makes lists and dicts; each search for garbage would go through all that was imported
+        try:
+            for meta, name, messages in work:
+                yield meta, one(name, messages) if messages else Decoded()
+        finally:
+            gc.unfreeze()
         return
     # Spawned, not forked: Polars' threads do not survive a fork.
-    pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), initializer=_begin)
     waiting: deque[tuple[_Meta, Future[Decoded]]] = deque()
     try:
         for meta, name, messages in work:
@@ -166,8 +171,9 @@ def _done() -> "Future[Decoded]":
     return future
 
 
-def _end_with_parent() -> None:
+def _begin() -> None:
     """Have a worker end when the process that started it is killed: its queue alone would not tell it."""
+    gc.freeze()  # as above
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_watch, args=(parent.sentinel,), daemon=True).start()

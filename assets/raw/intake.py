@@ -237,8 +237,9 @@ class _Intake:
 
         What a receiver wrote is deleted last of all.
         """
-        self._write_rows()
-        self._books.write(self._deployment.settings.now())
+        with self._deployment.warehouse.connect():  # held to the end: DuckDB opens its file once, not nine times
+            self._write_rows()
+            self._books.write(self._deployment.settings.now())
         for path in self._received:
             path.unlink(missing_ok=True)
         self._received.clear()

@@ -224,10 +224,16 @@ def variable(name: str) -> str | None:
     return os.environ.get(name) or None  # noqa: TID251
 
 
-PIPELINE_MEMORY = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000"}
-"""Environment of pipeline processes: Polars keeps freed memory for seconds, not for none, before it gives it back.
+PIPELINE_MEMORY = {
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+}
+"""Environment of pipeline processes: freed memory is kept for the next chunk of rows, by Polars for seconds and by
+the C library (numpy, Arrow, ptars) up to a limit, before it is given back.
 
-Measured on an ingest: a third of its CPU went into asking the kernel for the same pages again."""
+Measured on an ingest: a third of its CPU went into asking the kernel for the same pages again. Without the limits
+the C library finds its own, better or worse from run to run: two to four times as many page faults."""
 
 
 def environment_with(**changes: str) -> dict[str, str]:
