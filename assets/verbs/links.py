@@ -10,9 +10,9 @@ import polars as pl
 
 from assets.core.entities import link_rule
 from assets.definitions import open_deployment
-from assets.resources import Deployment, Emit
+from assets.resources import Emit
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
-from weaver_forge.errors import MissingInput, UsageError
+from weaver_forge.errors import UsageError
 from weaver_forge.links.graph import READS, entity_graph
 from weaver_forge.links.link_rule import LinkRule
 from weaver_forge.settings import Settings
@@ -38,7 +38,7 @@ def links(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
         columns = ["from_kind", "to_kind", "n", "n_linked", "n_ambiguous", "rate", "methods"]
         emit({"event": "table", "title": "Links", "columns": columns, "rows": stored.select(columns).rows()})
     if arguments.get("of"):
-        result["chain"] = _follow(deployment, found, str(arguments["of"]), emit)
+        result["chain"] = _follow(found, str(arguments["of"]), emit)
     emit({"event": "result", "data": result})
     return 0
 
@@ -68,20 +68,19 @@ def _compare(stored: pl.DataFrame, other: pl.DataFrame, emit: Emit) -> None:
     emit({"event": "table", "title": "Links under another rule", "columns": named, "rows": both.select(columns).rows()})
 
 
-def _follow(deployment: Deployment, found: pl.DataFrame, entity: str, emit: Emit) -> list[dict[str, Any]]:
+def _follow(found: pl.DataFrame, entity: str, emit: Emit) -> list[dict[str, Any]]:
     """What leads to an entity and what comes of it, link by link.
 
     Raises:
-        MissingInput: If nothing is linked to it.
+        UsageError: If nothing is linked to it.
     """
     ids = pl.concat([found["from_id"], found["to_id"]]).unique()
     start = ids.filter(ids == entity)
     if start.is_empty():
         start = ids.filter(ids.str.contains(entity, literal=True))
     if start.is_empty():
-        raise MissingInput(
+        raise UsageError(
             f"nothing is linked to {entity!r}",
-            where=str(deployment.settings.warehouse),
             do="Give an id or a part of one: a revision, a run, a deployment, an incident",
         )
     earlier, later = _reach(found, start, "to_id", "from_id"), _reach(found, start, "from_id", "to_id")

@@ -7,6 +7,9 @@ from typing import Any
 from assets.decisions import missing_sources
 from assets.resources import Deployment, Emit
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind, prediction_table
+from weaver_forge.hooks.health import misplaced
+from weaver_forge.settings import SOURCES
+from weaver_forge.warehouse.overview import unfinished
 
 SHOWN = 5
 """Subjects of a kind that a summary names; the ledger and the snapshot have them all."""
@@ -32,20 +35,49 @@ def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], 
         for i in intakes
         if i["inputs_read"] or i["inputs_known"] or i["rejected"]
     ]
+    _report_misplaced(deployment, emit)
     if not rows:
-        text = "nothing taken in: weaver-forge.toml names no [sources] with files, and data/inbox is empty"
-        emit({"event": "line", "text": text, "style": "dim"})
+        if not deployment.problems:
+            text = "nothing taken in: weaver-forge.toml names no [sources] with files, and data/inbox is empty"
+            emit({"event": "line", "text": text, "style": "dim"})
         return
     columns = ["source", "inputs read", "known before", "rows", "new rows", "refused"]
     emit({"event": "table", "title": "Taken in", "columns": columns, "rows": rows})
     for intake in intakes:
-        for refusal in json.loads(str(intake["top_reasons"])):
-            more = f" ({refusal['n'] - 1} more like it)" if refusal["n"] > 1 else ""
-            text = f"refused by {intake['source']}: {refusal['first']}: {refusal['reason']}{more}"
-            emit({"event": "line", "text": text, "style": "warn"})
+        _report_refused(intake, emit)
     if any(intake["rejected"] for intake in intakes):
-        emit({"event": "line", "text": "every refused piece is kept in raw_ingest__rejected", "style": "dim"})
+        text = "every refused piece is kept with its place and reason: weaver-forge rejected"
+        emit({"event": "line", "text": text, "style": "dim"})
+    _report_unfinished(deployment, emit)
     _report_links(deployment, emit)
+
+
+def _report_refused(intake: Mapping[str, Any], emit: Emit) -> None:
+    told = json.loads(str(intake["top_reasons"]))
+    for refusal in told:
+        more = f" ({refusal['n'] - 1} more like it)" if refusal["n"] > 1 else ""
+        text = f"refused by {intake['source']}: {refusal['first']}: {refusal['reason']}{more}"
+        emit({"event": "line", "text": text, "style": "warn"})
+    rest = intake["rejected"] - sum(refusal["n"] for refusal in told)
+    if rest > 0:
+        text = f"refused by {intake['source']}: {rest} more for other reasons: "
+        text += f"weaver-forge rejected --source {intake['source']}"
+        emit({"event": "line", "text": text, "style": "warn"})
+
+
+def _report_unfinished(deployment: Deployment, emit: Emit) -> None:
+    """Files that end inside a message: being written, or cut off."""
+    with deployment.warehouse.connect(read_only=True) as con:
+        for row in unfinished(con):
+            text = f"{row['name']}: its last {row['tail_bytes']:,} bytes end inside a message; "
+            emit({"event": "line", "text": text + "taken in by the next ingest that finds the rest", "style": "warn"})
+
+
+def _report_misplaced(deployment: Deployment, emit: Emit) -> None:
+    names = misplaced(deployment.settings.inbox)
+    if names:
+        text = f"in data/inbox but in no source's folder, so not read: {', '.join(names)}. "
+        emit({"event": "line", "text": text + f"Folders: {', '.join(SOURCES)}", "style": "warn"})
 
 
 def _report_links(deployment: Deployment, emit: Emit) -> None:
@@ -53,8 +85,8 @@ def _report_links(deployment: Deployment, emit: Emit) -> None:
         "select count(*) as total, count(revision) as linked from core_ci__test_results"
     ).iter_rows()
     if total > linked:
-        text = f"{total - linked} of {total} test results have no revision and are not used: "
-        text += "give --revision or --run, or ingest the runs that they name (--runs)"
+        text = f"{total - linked} of {total} test results have no revision and are not used: give --revision, "
+        text += "or take in the CI runs that they are of (weaver-forge import github, or --runs)"
         emit({"event": "line", "text": text, "style": "warn"})
 
 

@@ -52,6 +52,11 @@ def _taken(health: Health) -> None:
     refused = [f"{r['n']} x {r['source']}: {r['reason']} (last: {r['first']})" for r in health.refused]
     more = ["all of them: weaver-forge rejected; again after mending: weaver-forge rejected --replay"]
     text.group("Refused most often", [*refused, *more] if refused else [])
+    waiting = [
+        f"{r['name']}: its last {r['tail_bytes']:,} bytes end inside a message; taken in when the rest is there"
+        for r in health.unfinished
+    ]
+    text.group("Unfinished files", waiting)
     _links(health)
     _telemetry(health)
 

@@ -43,7 +43,7 @@ def ingest(
         git: Path of a repository; repeatable, as all of these.
         tests: Test reports of any format, for instance JUnit XML: a file, a folder, or a pattern in quotes.
         coverage: Coverage with a context a test: coverage.py data files, or its JSON reports.
-        otlp: OTLP traces as files.
+        otlp: OTLP traces, metrics and logs as files, as the collector's file exporter writes them.
         focus: FOCUS cost exports.
         runs: Saved GitHub Actions runs and jobs: answers of the REST API, or webhooks.
         gitlab: Saved GitLab pipelines and jobs: answers of the REST API, or webhooks.

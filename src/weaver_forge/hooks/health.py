@@ -29,6 +29,7 @@ class Health:
         taken: When something was taken in last; None if never.
         sources: A row a source: source, n_inputs, n_rows, n_refused, n_waiting, newest_at, taken_at, lag_hours.
         refused: Top reasons for refused pieces: source, reason, n, first (where the first one is).
+        unfinished: Files that end inside a message: source, name, tail_bytes.
         links: A row a pair of kinds: from_kind, to_kind, n, n_linked, n_ambiguous, rate.
         results: n test results, and n_linked of them that have a revision.
         telemetry: The services whose newest telemetry keeps least to the semantic conventions: service_key, score,
@@ -43,6 +44,7 @@ class Health:
     published: Mapping[str, Any]
     sources: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
+    unfinished: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
     results: Mapping[str, int] = field(default_factory=dict)
     telemetry: list[dict[str, Any]] = field(default_factory=list)
@@ -62,6 +64,9 @@ def examine(
     if not settings.python.exists():
         problems.append(f"the interpreter {settings.python} is not there: mend [pipeline] python")
     problems += _policy(settings)
+    if names := misplaced(settings.inbox):
+        known = ", ".join(SOURCES)
+        problems.append(f"in data/inbox but in no source's folder: {', '.join(names)}. Folders: {known}")
     record, why = _ledger(settings, open_ledger)
     waiting = _waiting(settings)
     seen = _overview(settings.overview, now)
@@ -82,6 +87,7 @@ def examine(
         published=published,
         sources=sources,
         refused=seen["refused"],
+        unfinished=seen["unfinished"],
         links=seen["links"],
         results=seen["results"],
         telemetry=seen["telemetry"],
@@ -99,7 +105,16 @@ def _overview(path: Path, now: datetime) -> dict[str, Any]:
     try:
         seen: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {"at": None, "sources": [], "refused": [], "links": [], "results": {}, "telemetry": [], "missing": []}
+        return {
+            "at": None,
+            "sources": [],
+            "refused": [],
+            "unfinished": [],
+            "links": [],
+            "results": {},
+            "telemetry": [],
+            "missing": [],
+        }
     seen["at"] = datetime.fromisoformat(seen["at"])
     for row in seen["sources"]:
         for name in ("newest_at", "taken_at"):
@@ -152,6 +167,17 @@ def _ledger(
         return {"ok": None, "problem": str(error), "where": settings.ledger_url}, {}
     state = {"ok": found.ok, "n_batches": found.n_batches, "n_rows": found.n_rows, "broken": list(found.broken)}
     return state, why
+
+
+def misplaced(inbox: Path) -> list[str]:
+    """What lies in the inbox where nobody looks: files beside the sources' folders, and folders of no source."""
+    if not inbox.is_dir():
+        return []
+    return sorted(
+        path.name + ("/" if path.is_dir() else "")
+        for path in inbox.iterdir()
+        if not path.name.startswith(".") and path.name not in {*SOURCES, "decisions"}
+    )
 
 
 def _waiting(settings: Settings) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """The entity graph: change -> test run -> build -> deployment -> version in spans -> incident -> charge.
 
 Put here how two kinds of entities are linked: one function a pair, each yielding candidates with the method that found
-them. Every number that could be argued about is in ``link_rule``, so that the graph can be made again under another rule
-and compared. A link is known when the later of its two ends is.
+them. Every number that could be argued about is in ``link_rule``, so that the graph can be made again under another
+rule and compared. A link is known when the later of its two ends is.
 """
 
 import json

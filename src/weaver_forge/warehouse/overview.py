@@ -45,7 +45,8 @@ def overview(
 
     Returns:
         ``at``; ``sources``: source, n_inputs, n_rows, n_refused, n_waiting (files that end inside a message),
-        newest_at, taken_at; ``refused``: source, reason, n, first (a place); ``links``: from_kind, to_kind, n,
+        newest_at, taken_at; ``refused``: source, reason, n, first (a place);
+        ``unfinished``: source, name, tail_bytes; ``links``: from_kind, to_kind, n,
         n_linked, n_ambiguous, rate; ``results``: n, n_linked (test results that have a revision); ``telemetry``:
         the services that keep least to the semantic conventions; ``missing``: the needs whose source has no rows.
     """
@@ -56,10 +57,16 @@ def overview(
         "sources": counted,
         "missing": [dict(need) for need in needs if need["source"] not in given],
         "refused": _rows(con, _REFUSED),
+        "unfinished": unfinished(con),
         "links": _rows(con, _LINKS),
         "results": _rows(con, _RESULTS)[0],
         "telemetry": _rows(con, _TELEMETRY),
     }
+
+
+def unfinished(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Files that end inside a message, as they were seen last: source, name, tail_bytes."""
+    return _rows(con, _UNFINISHED)
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
@@ -96,13 +103,27 @@ def _rows(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list
 
 _OPEN = f"{RAW_INGEST_REJECTED.name} where resolved_at is null"
 
+_NEWEST_OF_NAME = f"""(
+  select *
+  from {RAW_INGEST_INPUTS.name}
+  qualify row_number() over (partition by source, name order by ingested_at desc, bytes_taken desc) = 1
+)"""  # noqa: S608
+
 _INPUTS = f"""
 select
-  count(distinct name) as n_inputs,
+  count(*) as n_inputs,
   count(*) filter (where tail_state = 'waiting') as n_waiting,
   max(ingested_at) as taken_at
-from {RAW_INGEST_INPUTS.name}
+from {_NEWEST_OF_NAME}
 where source = ?
+"""  # noqa: S608
+
+_UNFINISHED = f"""
+select source, name, tail_bytes
+from {_NEWEST_OF_NAME}
+where tail_state = 'waiting'
+order by source, name
+limit 20
 """  # noqa: S608
 
 _REFUSED = f"""
