@@ -28,6 +28,7 @@ from weaver_forge.contracts.tables.traces import (
 )
 from weaver_forge.settings import Settings
 from weaver_forge.warehouse import Warehouse, marts, touched
+from weaver_forge.warehouse.connection import transaction
 
 MARTS = (
     CORE_TRACE_RED_MINUTES,
@@ -44,15 +45,20 @@ _Compute = Callable[[duckdb.DuckDBPyConnection, datetime, datetime], pl.DataFram
 
 def _view(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[str, Metadata]:
     warehouse = deployment.warehouse
-    warehouse.refresh_span_view()
-    with warehouse.writing() as con:
-        new = touched.count_files(con, warehouse.spans.files())
-    pending = pending_days(warehouse, deployment.settings)
+    with warehouse.connect():  # held: DuckDB opens its file once
+        new = show_and_count(warehouse)
+        pending = pending_days(warehouse, deployment.settings)
     return {
         CORE_TRACE_SPANS.name: {"days_touched": len(pending), "newest_day": str(max(pending, default="none"))},
         CORE_TRACE_FILE_MINUTES.name: {"files_counted": new},
         CORE_TRACE_FILE_VERSIONS.name: {"files_counted": new},
     }
+
+
+def show_and_count(warehouse: Warehouse) -> int:
+    """Have the view show the lake's files and the counts know them; returns how many are new."""
+    with warehouse.writing() as con:
+        return touched.count_files(con, warehouse.show(con, warehouse.spans))
 
 
 def pending_days(warehouse: Warehouse, settings: Settings) -> list[date]:
@@ -72,40 +78,40 @@ def _marts(context: dg.AssetExecutionContext, deployment: Deployment) -> dict[st
 
 def compute(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, Metadata]:
     """Recompute what is touched in a range of whole days; where nothing is, all of it: somebody asked for it."""
-    with warehouse.connect():  # held to the end: DuckDB opens its file once, and every step below joins in
-        return _computed(warehouse, start, end)
+    with warehouse.connect() as con:  # held to the end: DuckDB opens its file once, and every write below joins in
+        return _computed(warehouse, con, start, end)
 
 
-def _computed(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, Metadata]:
-    with warehouse.connect(read_only=True) as con:
-        minutes = touched.SPANS.pending(con, start, end)
-        is_pending = bool(touched.pending_days(con, start, end))
-        if not is_pending:
-            minutes = touched.SPANS.all_of(con, start, end)
-        red = touched.ranges(minutes["minute_at"], touched.MINUTE)
-        kindless, called = touched.children(con, red, minutes["minute_at"]) if is_pending else ([], [])
+def _computed(
+    warehouse: Warehouse, con: duckdb.DuckDBPyConnection, start: datetime, end: datetime
+) -> dict[str, Metadata]:
+    minutes = touched.SPANS.pending(con, start, end)
+    is_pending = bool(touched.pending_days(con, start, end))
+    if not is_pending:
+        minutes = touched.SPANS.all_of(con, start, end)
+    red = touched.ranges(minutes["minute_at"], touched.MINUTE)
+    kindless, called = touched.children(con, red, minutes["minute_at"]) if is_pending else ([], [])
     red = touched.ranges([*minutes["minute_at"], *kindless], touched.MINUTE)
     hours = touched.ranges([*minutes["minute_at"].dt.truncate("1h"), *called], touched.HOUR)
     written = {table.name: 0 for table in MARTS}
 
     def replace(table: Table, steps: list[touched.Range], of: _Compute) -> None:
         if steps:
-            with warehouse.connect(read_only=True) as con:
-                frame = pl.concat(of(con, first, last) for first, last in steps)
+            frame = pl.concat(of(con, first, last) for first, last in steps)
             written[table.name] = warehouse.replace_ranges(table, frame, steps)
 
+    red, hours = touched.pieces(red), touched.pieces(hours)
     replace(CORE_TRACE_RED_MINUTES, red, marts.red_minutes)
     replace(CORE_TRACE_OPERATION_MINUTES, red, marts.operation_minutes)
     replace(CORE_TRACE_EDGES, hours, marts.edges)
     days = touched.ranges(minutes["minute_at"].dt.truncate("1d"), touched.DAY)
     replace(CORE_TRACE_VERSION_DAYS, days, marts.version_days)
-    with warehouse.writing() as con:
+    with transaction(con):
         touched.SPANS.are_done(con, minutes)
         touched.digest_days(con, _days(red))
-    with warehouse.connect(read_only=True) as con:
-        stale = touched.pending_days(con, start, end) if is_pending else sorted(set(_days([(start, end)])))
+    stale = touched.pending_days(con, start, end) if is_pending else sorted(set(_days([(start, end)])))
     replace(CORE_SERVICE_POINTS, touched.ranges(map(_midnight, stale), touched.DAY), marts.service_points)
-    with warehouse.writing() as con:
+    with transaction(con):
         touched.points_are_of(con, stale)
     written |= {CORE_TRACE_MINUTES.name: minutes.height, CORE_TRACE_DAYS.name: len(stale)}
     return {name: {"rows_written": n} for name, n in written.items()}

@@ -16,6 +16,7 @@ SPAN_BYTES = {"protobuf": 510, "json": 1070, "lake": 120, "peer": 700}
 """Of one span in a file, in a lake, and in ClickHouse with the file that it reads."""
 
 _CASES_A_SUITE, _SUITES_A_REPORT = 100, 50
+_HOUR_NS = 3_600_000_000_000
 _SPANS_AN_HOUR = round(ingest_corpus.SPANS_PER_SECOND * 3600)
 
 
@@ -92,15 +93,21 @@ class Corpora:
 
     @cached_property
     def more(self) -> Path:
-        """The larger corpus; an hour follows it."""
-        return self._spans("more.otlp", self.sizes.n_more)
+        """The larger corpus, to the end of an hour."""
+        return self._spans("more.otlp", self.sizes.n_more, start_unix_ns=self._whole_hour - self._lasts_ns)
 
     @cached_property
     def hour(self) -> Path:
         """The hour after the larger corpus, other spans than any of it."""
-        lasted = self.sizes.n_more / ingest_corpus.SPANS_PER_SECOND
-        start = ingest_corpus.START_UNIX_NS + int(lasted * 1e9)
-        return self._spans("hour.otlp", self.sizes.n_hour, seed=1, start_unix_ns=start)
+        return self._spans("hour.otlp", self.sizes.n_hour, seed=1, start_unix_ns=self._whole_hour)
+
+    @property
+    def _lasts_ns(self) -> int:
+        return int(self.sizes.n_more / ingest_corpus.SPANS_PER_SECOND * 1e9)
+
+    @property
+    def _whole_hour(self) -> int:
+        return -((-ingest_corpus.START_UNIX_NS - self._lasts_ns) // _HOUR_NS) * _HOUR_NS
 
     @cached_property
     def reports(self) -> list[Path]:

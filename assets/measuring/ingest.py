@@ -16,7 +16,7 @@ from datetime import time as clock
 from pathlib import Path
 from typing import Any
 
-from assets.core.traces import compute
+from assets.core.traces import compute, show_and_count
 from assets.raw import SOURCES
 from assets.raw.intake import Inputs, take_in
 from assets.resources import Deployment
@@ -105,15 +105,14 @@ def git(path: str, folder: str) -> Figures:
 def settle(folder: str) -> Figures:
     """Every mart of the spans that a deployment has and whose marts it has not, in rounds until nothing is left."""
     warehouse = _deployment(Path(folder)).warehouse
-    watch = Watch()
-    warehouse.refresh_span_view()
-    with warehouse.writing() as con:
-        touched.count_files(con, warehouse.spans.files())
     written: dict[str, int] = {}
-    while days := _pending(warehouse):
-        start, end = datetime.combine(days[0], clock()), datetime.combine(days[-1], clock()) + timedelta(days=1)
-        for name, said in compute(warehouse, start, end).items():
-            written[name] = written.get(name, 0) + int(said["rows_written"])
+    watch = Watch()
+    with warehouse.connect():
+        show_and_count(warehouse)
+        while days := _pending(warehouse):
+            start, end = datetime.combine(days[0], clock()), datetime.combine(days[-1], clock()) + timedelta(days=1)
+            for name, said in compute(warehouse, start, end).items():
+                written[name] = written.get(name, 0) + int(said["rows_written"])
     return watch.read(sum(file.n_rows for file in warehouse.spans.ranges())) | {"rows_written": written}
 
 

@@ -59,7 +59,7 @@ def lake(con: duckdb.DuckDBPyConnection, folder: Path, *files: list[dict[str, An
     """Write each list of spans to a file of its own and make the view over them."""
     paths = []
     for number, rows in enumerate(files):
-        schema = {k: v for k, v in otlp.empty().schema.items() if not isinstance(v, pl.List)}
+        schema = {k: v for k, v in otlp.empty(RAW_OTLP_SPANS).schema.items() if not isinstance(v, pl.List)}
         frame = pl.DataFrame([{k: row[k] for k in schema} for row in rows], schema=schema)
         paths.append(folder / f"it's {number}.parquet")
         frame.write_parquet(paths[-1])

@@ -96,33 +96,30 @@ def edges(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.
     Nearly every caller began shortly before its callee. So callers are looked for nearby first, and only for spans
     that have none there in the whole of :data:`PARENT_REACH`; a span has one parent, so that is the same.
     """
-    query = f"""
+    callees = f"""
+    select
+      trace_id,
+      parent_span_id,
+      service_key,
+      start_unix_ns,
+      time_bucket(interval 1 hour, started_at) as hour_at,
+      is_error,
+      duration_ms
+    from {_SPANS}
+    where parent_span_id is not null
+      and start_unix_ns >= {unix_ns(start)}
+      and start_unix_ns < {unix_ns(end)}"""  # noqa: S608
+    near = con.sql(_with_callers(callees, start - PARENT_NEAR, end + PARENT_NEAR)).pl()
+    alone = near.filter(pl.col("caller_key").is_null()).drop("caller_key")
+    calls = near.filter(pl.col("caller_key").is_not_null())
+    if not alone.is_empty():
+        con.register("alone", alone)
+        far = con.sql(_with_callers("from alone", start - PARENT_REACH, end + PARENT_LAG)).pl()
+        con.unregister("alone")
+        calls = pl.concat([calls, far.filter(pl.col("caller_key").is_not_null())])
+    con.register("calls", calls)
+    found = con.sql(f"""
 -- grain: caller, callee and hour with at least one call
-with callees as materialized (
-  select
-    trace_id,
-    parent_span_id,
-    service_key,
-    start_unix_ns,
-    time_bucket(interval 1 hour, started_at) as hour_at,
-    is_error,
-    duration_ms
-  from {_SPANS}
-  where parent_span_id is not null
-    and start_unix_ns >= {unix_ns(start)}
-    and start_unix_ns < {unix_ns(end)}
-),
-near as materialized (
-  {_with_callers("callees", start - PARENT_NEAR, end + PARENT_NEAR)}
-),
-rest as materialized (
-  select * exclude (caller_key) from near where caller_key is null
-),
-calls as (
-  select * from near where caller_key is not null
-  union all
-  {_with_callers("rest", start - PARENT_REACH, end + PARENT_LAG)}
-)
 select
   caller_key,
   service_key as callee_key,
@@ -132,20 +129,30 @@ select
   quantile_cont(duration_ms, 0.95) as duration_p95_ms,
   hour_at + {_interval(timedelta(hours=1) + LAG)} as known_at
 from calls
-where caller_key <> service_key
 group by all
 order by caller_key, callee_key, hour_at
-"""  # noqa: S608
-    return con.sql(query).pl()
+""").pl()  # noqa: S608
+    con.unregister("calls")
+    return found
 
 
 def _with_callers(callees: str, start: datetime, end: datetime) -> str:
-    """Callees with the service that called, null where no caller began in a range."""
+    """Callees that another service called, and those of which no caller began in a range: null, with their ids.
+
+    The ids of the others are let go: they are most of what would have to be carried on.
+    """
     return f"""
   select
-    callees.*,
+    case when callers.service_key is null then callees.trace_id end as trace_id,
+    case when callers.service_key is null then callees.parent_span_id end as parent_span_id,
+    callees.service_key,
+    callees.start_unix_ns,
+    callees.hour_at,
+    callees.is_error,
+    callees.duration_ms,
     callers.service_key as caller_key
-  from {callees} as callees
+  from ({callees}
+  ) as callees
   left join (
     select trace_id, span_id, start_unix_ns, service_key
     from {_SPANS}
@@ -154,7 +161,8 @@ def _with_callers(callees: str, start: datetime, end: datetime) -> str:
     on callers.trace_id = callees.trace_id
     and callers.span_id = callees.parent_span_id
     and callers.start_unix_ns >= callees.start_unix_ns - {PARENT_REACH // timedelta(microseconds=1)} * 1000
-    and callers.start_unix_ns < callees.start_unix_ns + {PARENT_LAG // timedelta(microseconds=1)} * 1000"""  # noqa: S608
+    and callers.start_unix_ns < callees.start_unix_ns + {PARENT_LAG // timedelta(microseconds=1)} * 1000
+  where callers.service_key is null or callers.service_key <> callees.service_key"""  # noqa: S608
 
 
 def version_days(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:

@@ -32,6 +32,9 @@ _JOINED_OVER = timedelta(minutes=30)
 _MOST_RANGES = 12
 """Minutes scattered over a year are recomputed in as many queries: what lies between them comes out as it was."""
 
+_LONGEST = timedelta(hours=6)
+"""Of spans that are recomputed in one query: whole hours."""
+
 Range = tuple[datetime, datetime]
 """``[start, end)`` in naive UTC."""
 
@@ -170,6 +173,8 @@ def children(
     hours: set[datetime] = set()
     for start, end in touched:
         for first, last in _around(start, end, minutes):
+            if SPANS.all_of(con, first, last).is_empty():
+                continue  # after the newest hour there is nothing yet
             found = con.sql(f"""
                 select distinct
                   time_bucket(interval 1 minute, child.started_at) as minute_at,
@@ -206,3 +211,12 @@ def ranges(steps: Iterable[datetime], length: timedelta) -> list[Range]:
     starts = sorted([ordered[0], *(later for _, later, _ in cuts)])
     ends = sorted([*(earlier for _, _, earlier in cuts), ordered[-1]])
     return [(start, end + length) for start, end in zip(starts, ends, strict=True)]
+
+
+def pieces(found: Iterable[Range]) -> list[Range]:
+    """The same ranges, none longer than ``_LONGEST``: memory is bounded by it, however much came in at once."""
+    return [
+        (start + k * _LONGEST, min(start + (k + 1) * _LONGEST, end))
+        for start, end in found
+        for k in range(-((start - end) // _LONGEST))
+    ]
