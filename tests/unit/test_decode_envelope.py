@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 
 from weaver_forge.contracts.batch import Frame, Rejected
+from weaver_forge.decode import deployments, github_actions
 from weaver_forge.decode.envelope import Envelope, envelopes, sealed
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 250000)
@@ -51,3 +52,26 @@ def test_an_envelope_without_a_time_of_arrival_is_refused() -> None:
 
     assert isinstance(found, Rejected)
     assert "received_at 'soon'" in found.reason
+
+
+def test_what_is_refused_of_an_envelope_keeps_its_whole_line_and_place() -> None:
+    line = sealed("github", "workflow_run", "d", AT, json.dumps({"workflow_run": {"id": "x" * 9000}}).encode())
+    torn = line[:5000]
+
+    actions = github_actions.decode([Frame("a.jsonl", line + b"\n" + torn + b"\n")]).rejected
+    deployed = deployments.decode([Frame("a.jsonl", torn + b"\n" + line + b"\n")]).rejected
+
+    assert [(item.data, item.offset) for item in actions] == [(line, 0), (torn, len(line) + 1)]
+    assert [(item.data, item.offset) for item in deployed] == [(torn, 0), (line, len(torn) + 1)]
+    assert all(len(item.raw) <= 4000 for item in (*actions, *deployed))
+
+
+def test_every_refused_piece_of_a_document_keeps_the_document() -> None:
+    document = json.dumps({"jobs": [{"id": 1}, {"id": 2}]}, indent=1).encode()
+
+    refused = github_actions.decode([Frame("a.json", document)]).rejected
+
+    assert [(item.position, item.data) for item in refused] == [
+        ("document.jobs[0]", document),
+        ("document.jobs[1]", document),
+    ]

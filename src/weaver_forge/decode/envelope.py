@@ -11,7 +11,7 @@ means is its decoder's business; checking signatures belongs in ``receivers``.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +19,13 @@ import msgspec
 
 from weaver_forge.contracts.batch import Frame, Rejected
 from weaver_forge.decode.instants import parse_instant
-from weaver_forge.decode.json_values import Unreadable, values
+from weaver_forge.decode.json_values import Unreadable, Value, values
 
 SENDERS = ("github", "gitlab", "pagerduty", "alertmanager", "flux", "argocd", "cloudevents")
 """Who may send; an endpoint each."""
+
+KEPT_BYTES = 64 * 1024 * 1024
+"""Bytes that are kept of a refused document; of a longer one none, as a part could not be decoded again."""
 
 _KEYS = frozenset({"sender", "event", "delivery", "received_at", "body"})
 
@@ -39,6 +42,9 @@ class Envelope:
         event: The event's name as the sender's header says it (``workflow_run``); empty for a plain document.
         delivery: The sender's id of the delivery, the same when it is delivered again.
         received_at: When it was received, naive UTC; None for a plain document.
+        data: The bytes of the whole line or document as they came, its envelope with it: what is refused of it is
+            kept with all of them.
+        offset: Where they begin in the file.
     """
 
     name: str
@@ -48,20 +54,31 @@ class Envelope:
     event: str = ""
     delivery: str = ""
     received_at: datetime | None = None
+    data: bytes = field(default=b"", compare=False, repr=False)
+    offset: int | None = field(default=None, compare=False)
 
-    def rejected(self, reason: str) -> Rejected:
-        """The body as a refused piece."""
-        return Rejected(self.name, self.position, reason, json.dumps(self.body, ensure_ascii=False)[:4000])
+    def rejected(self, reason: str, *, position: str = "", piece: Any = None) -> Rejected:
+        """The body, or a piece of it, as refused; kept is the line or document that it came with.
+
+        Args:
+            reason: What is wrong.
+            position: The piece's place in words; that of the body when it is not given.
+            piece: What is shown; the body when it is not given.
+        """
+        shown = json.dumps(self.body if piece is None and not position else piece, ensure_ascii=False, default=str)
+        return Rejected(self.name, position or self.position, reason, shown[:4000], _kept(self.data), self.offset)
 
 
 def envelopes(frames: Iterable[Frame]) -> Iterator[Envelope | Rejected]:
     """Yield every document of the files, one whole document or one a line; what is no JSON is refused alone."""
     for frame in frames:
-        for position, value in values(frame):
-            if isinstance(value, Unreadable):
-                yield Rejected(frame.name, position, value.reason, value.raw[:4000])
+        for value in values(frame):
+            if isinstance(found := value.content, Unreadable):
+                yield Rejected(
+                    frame.name, value.position, found.reason, found.raw[:4000], _kept(value.data), value.offset
+                )
             else:
-                yield _opened(frame.name, position, value)
+                yield _opened(frame.name, value)
 
 
 def sealed(sender: str, event: str, delivery: str, received_at: datetime, body: bytes) -> bytes:
@@ -85,17 +102,22 @@ def sealed(sender: str, event: str, delivery: str, received_at: datetime, body: 
     )
 
 
-def _opened(name: str, position: str, value: Any) -> Envelope | Rejected:
+def _kept(data: bytes) -> bytes | None:
+    return data if len(data) <= KEPT_BYTES else None
+
+
+def _opened(name: str, line: Value) -> Envelope | Rejected:
+    value = line.content
+    plain = Envelope(name=name, position=line.position, body=value, data=line.data, offset=line.offset)
     # A GitHub payload has a key "sender" too, but an object under it.
     if not (isinstance(value, dict) and value.keys() == _KEYS and isinstance(value["sender"], str)):
-        return Envelope(name=name, position=position, body=value)
+        return plain
     received_at = parse_instant(str(value["received_at"]))
     if received_at is None:
         reason = f"received_at {str(value['received_at'])[:60]!r} of the envelope is not an instant"
-        return Rejected(name, position, reason, json.dumps(value, ensure_ascii=False)[:4000])
-    return Envelope(
-        name=name,
-        position=position,
+        return plain.rejected(reason)
+    return replace(
+        plain,
         body=value["body"],
         sender=value["sender"],
         event=str(value["event"]),

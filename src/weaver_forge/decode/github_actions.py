@@ -6,7 +6,6 @@ from before 2021-06 have no ``run_attempt`` and ``run_started_at``: attempt 1, s
 ``sources.github``; which run a test report is from is decided in ``links.ci``.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -59,8 +58,7 @@ def decode(frames: Iterable[Frame]) -> Batch:
             try:
                 _store(item, runs, jobs)
             except Refused as refusal:
-                raw = json.dumps(item, default=str)
-                rejected.append(Rejected(envelope.name, place, str(refusal), raw[:4000]))
+                rejected.append(envelope.rejected(str(refusal), position=place, piece=item))
     tables = {
         table.name: newest(table, from_rows(table, rows))
         for table, rows in ((RAW_GITHUB_ACTIONS_RUNS, runs), (RAW_GITHUB_ACTIONS_JOBS, jobs))

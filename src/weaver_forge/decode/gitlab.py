@@ -6,7 +6,6 @@ those sent by the test button and the API in RFC 3339; both are read. A test rep
 (``decode.gitlab_test_report``); fetching belongs in ``sources.gitlab``.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -56,7 +55,7 @@ def decode(frames: Iterable[Frame]) -> Batch:
             try:
                 kind = _store(item, rows)
             except Refused as refusal:
-                rejected.append(Rejected(envelope.name, place, str(refusal), json.dumps(item, default=str)[:4000]))
+                rejected.append(envelope.rejected(str(refusal), position=place, piece=item))
             else:
                 unused.update([kind] if kind else [])
     tables = {

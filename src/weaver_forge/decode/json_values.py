@@ -8,6 +8,25 @@ import msgspec
 
 from weaver_forge.contracts.batch import Frame
 
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value and where it stands.
+
+    Args:
+        position: Its place in words.
+        content: The value; :class:`Unreadable` where it is no JSON.
+        data: Its bytes as they came: the document or the line.
+        offset: Where they begin in the file.
+    """
+
+    position: str
+    content: Any
+    data: bytes
+    offset: int
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -17,26 +36,31 @@ class Unreadable:
     raw: str
 
 
-def values(frame: Frame) -> Iterator[tuple[str, Any]]:
-    """Yield the whole document if it is one, else the value of every line; each with its place in words."""
-    text = frame.data.removeprefix(b"\xef\xbb\xbf")
+def values(frame: Frame) -> Iterator[Value]:
+    """Yield the whole document if it is one, else the value of every line."""
+    text = frame.data.removeprefix(_BOM)
     try:
         document = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         yield from lines(frame)
         return
-    yield "document", document
+    yield Value("document", document, frame.data, frame.offset)
 
 
-def lines(frame: Frame) -> Iterator[tuple[str, Any]]:
+def lines(frame: Frame) -> Iterator[Value]:
     """Yield the value of every line that is not blank; what is no JSON is :class:`Unreadable`."""
-    text = frame.data.removeprefix(b"\xef\xbb\xbf")
+    text = frame.data.removeprefix(_BOM)
+    offset = frame.offset + len(frame.data) - len(text)
     if not text.strip():
-        yield "byte 0", Unreadable("the file is empty", "")
+        yield Value("byte 0", Unreadable("the file is empty", ""), frame.data, frame.offset)
     for number, line in enumerate(text.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield f"line {number}", msgspec.json.decode(line)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            yield f"line {number}", Unreadable(f"not valid JSON: {error}", line.decode("utf-8", "backslashreplace"))
+        if line.strip():
+            yield Value(f"line {number}", _read(line), line, offset)
+        offset += len(line) + 1
+
+
+def _read(line: bytes) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        return Unreadable(f"not valid JSON: {error}", line.decode("utf-8", "backslashreplace"))
