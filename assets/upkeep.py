@@ -28,14 +28,14 @@ def keep_up(deployment: Deployment) -> list[dict[str, Any]]:
     for lake in warehouse.lakes.values():
         deployment.step(f"compact {lake.path.name}")
         replaced, written = compact(lake, today)
+        # Before files are deleted, and always: a run killed here may have joined files that views still name.
+        warehouse.refresh_lake_views()
         pinned = pinned_versions(settings.published) if lake is warehouse.spans else []
         deleted = vacuum(lake, pinned=pinned, older_than=GRACE)
         done.append({
             "lake": lake.path.name, "replaced": replaced, "written": written, "deleted": len(deleted),
             "files": len(lake.files()),
         })  # fmt: skip
-    if any(row["replaced"] for row in done):
-        warehouse.refresh_lake_views()
     return done
 
 

@@ -34,9 +34,8 @@ def _write(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[s
 
 def compute(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, int]:
     """Count the touched minutes of a range anew; returns rows written a table name."""
-    warehouse.refresh_lake_views()
     with warehouse.writing() as con:
-        files = MINUTES.count_files(con, warehouse.log_records.files())
+        files = MINUTES.count_files(con, warehouse.show(con, warehouse.log_records))
     with warehouse.connect(read_only=True) as con:
         minutes = MINUTES.pending(con, start, end)
     written = {table.name: 0 for table in TABLES} | {CORE_LOG_FILE_MINUTES.name: files}

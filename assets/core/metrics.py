@@ -46,9 +46,8 @@ def considered(settings: Settings) -> tuple[datetime, datetime]:
 
 def compute(warehouse: Warehouse, start: datetime, end: datetime) -> dict[str, int]:
     """Recompute the touched minutes of a range, and those that are compared with them; returns rows a table name."""
-    warehouse.refresh_lake_views()
     with warehouse.writing() as con:
-        files = MINUTES.count_files(con, warehouse.metric_points.files())
+        files = MINUTES.count_files(con, warehouse.show(con, warehouse.metric_points))
     with warehouse.connect(read_only=True) as con:
         minutes = MINUTES.pending(con, start, end)
     written = {table.name: 0 for table in TABLES} | {CORE_METRIC_FILE_MINUTES.name: files}

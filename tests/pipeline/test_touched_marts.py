@@ -55,9 +55,8 @@ def opened(folder: Path) -> Warehouse:
 
 
 def count(warehouse: Warehouse) -> None:
-    warehouse.refresh_span_view()
     with warehouse.writing() as con:
-        touched.count_files(con, warehouse.spans.files())
+        touched.count_files(con, warehouse.show(con, warehouse.spans))
 
 
 def settle(warehouse: Warehouse) -> int:

@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
-from weaver_forge.errors import ContractError, StoreFull
-from weaver_forge.warehouse import Lake, lake_keys, polars_schema
+from weaver_forge.errors import ContractError, MissingInput, StoreFull
+from weaver_forge.warehouse import Lake, lake_keys, lake_table, polars_schema, room
 from weaver_forge.warehouse.lake import Staged
 from weaver_forge.warehouse.lake_upkeep import compact, vacuum
 
@@ -29,6 +29,7 @@ DEFAULTS = {
     "BIGINT": START,
     "MAP(VARCHAR, VARCHAR)": [{"key": "tenant", "value": "a"}],
 }
+WITHOUT_LINKS = tuple(c for c in RAW_OTLP_SPANS.columns if c.name != "links")
 
 
 def spans(ids: range, *, start: int = START, step: int = 1000, name: str = "get") -> pl.DataFrame:
@@ -254,7 +255,7 @@ def test_rows_that_share_a_hash_and_no_key_are_all_kept(lake: Lake, monkeypatch:
 
 
 def test_a_lake_of_an_older_release_takes_the_new_column(tmp_path: Path) -> None:
-    older = replace(RAW_OTLP_SPANS, columns=tuple(c for c in RAW_OTLP_SPANS.columns if c.name != "links"))
+    older = replace(RAW_OTLP_SPANS, columns=WITHOUT_LINKS)
     Lake(tmp_path / "spans", older, "start_unix_ns").append(spans(range(3)).drop("links"))
     lake = span_lake(tmp_path / "spans")
 
@@ -265,6 +266,82 @@ def test_a_lake_of_an_older_release_takes_the_new_column(tmp_path: Path) -> None
     assert (added, joined) == (2, (2, 1))
     assert table is not None
     assert "links" in {field.name for field in table.schema().fields}
+
+
+def test_a_writer_of_a_newer_release_that_was_overtaken_checks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Declaring the new column is a commit that slips in behind the rival's, whose rows nobody checked."""
+    older = Lake(tmp_path / "spans", replace(RAW_OTLP_SPANS, columns=WITHOUT_LINKS), "start_unix_ns")
+    older.append(spans(range(3)).drop("links"))
+    lake, rival = span_lake(tmp_path / "spans"), [spans(range(5, 8), name="rival").drop("links")]
+    look = lake_table._missing_columns
+
+    def overtaken(table: DeltaTable, schema: Schema) -> list[Field]:
+        missing = look(table, schema)
+        if rival:
+            older.append(rival.pop())
+        return missing
+
+    monkeypatch.setattr(lake_table, "_missing_columns", overtaken)
+
+    added = lake.append(spans(range(5, 10), name="mine"))
+
+    assert added == 2
+    assert dict(
+        pl.concat([pl.read_parquet(p, columns=["name"]) for p in lake.files()])["name"].value_counts().rows()
+    ) == {
+        "get": 3,
+        "rival": 3,
+        "mine": 2,
+    }
+
+
+def test_old_logs_stay_and_a_version_that_is_gone_is_not_an_empty_lake(lake: Lake) -> None:
+    for n in range(3):
+        lake.append(spans(range(n, n + 1)))
+    table = lake.delta()
+    assert table is not None
+    table.create_checkpoint()
+    (lake.path / "_delta_log" / f"{0:020d}.json").unlink()
+
+    deleted = vacuum(lake, pinned=[0, 2])
+
+    assert table.metadata().configuration == {"delta.enableExpiredLogCleanup": "false"}
+    assert deleted == []
+    with pytest.raises(MissingInput, match="version 0 of the lake is not there"):
+        lake.files(0)
+
+
+def test_a_lake_of_an_older_release_keeps_its_logs_from_now_on(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(lake_table, "PROPERTIES", {})
+        lake.append(spans(range(3)))
+
+    added = lake.append(spans(range(2, 5)))
+
+    table = lake.delta()
+    assert added == 2
+    assert table is not None
+    assert table.metadata().configuration == {"delta.enableExpiredLogCleanup": "false"}
+
+
+def test_the_folders_of_a_new_lake_outlive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[Path] = []
+    monkeypatch.setattr(room, "settle", settled.append)
+
+    span_lake(tmp_path / "lake" / "spans").append(spans(range(1)))
+
+    assert {tmp_path, tmp_path / "lake"} <= set(settled)
+
+
+def test_the_same_ids_with_another_start_are_another_span(lake: Lake) -> None:
+    """Whether they come in one batch or in two."""
+    one, other = spans(range(1), name="one"), spans(range(1), start=START + DAY_NS, name="other")
+
+    added = lake.append(pl.concat([one, other])), lake.append(other), lake.append(spans(range(1), start=START + 5))
+
+    assert added == (2, 0, 1)
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction, RemoveAction
 
 from weaver_forge.contracts.coded import Coded
 from weaver_forge.contracts.table import Table
-from weaver_forge.errors import ConfigurationError, StoreBusy
+from weaver_forge.errors import StoreBusy
 from weaver_forge.warehouse import lake_keys
 from weaver_forge.warehouse.conform import conform, conform_coded, one_a_key, polars_schema
 from weaver_forge.warehouse.lake_parquet import with_maps, write_parquet
-from weaver_forge.warehouse.room import room_for, settle
+from weaver_forge.warehouse.lake_table import bring_forward, create_table, open_table
+from weaver_forge.warehouse.room import make_folder, room_for, settle
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 20
@@ -140,11 +141,15 @@ class Lake:
         )
 
     def files(self, version: int | None = None) -> list[Path]:
-        """Absolute paths of the committed files, of an older version if asked; empty when there is no lake."""
+        """Absolute paths of the committed files, as :meth:`ranges` has them; empty when there is no lake."""
         return [file.path for file in self.ranges(version)]
 
     def ranges(self, version: int | None = None) -> list[LakeFile]:
-        """The committed files with their ranges of times, ordered by the first."""
+        """The committed files with their ranges of times, ordered by the first.
+
+        Raises:
+            MissingInput: If a version is asked for that is not there.
+        """
         table = self.delta(version)
         return [] if table is None else self._files_of(table)
 
@@ -154,11 +159,12 @@ class Lake:
         return None if table is None else table.version()
 
     def delta(self, version: int | None = None) -> DeltaTable | None:
-        """The Delta table as the library has it; None when nothing was ever stored."""
-        try:
-            return DeltaTable(str(self.path), version=version)
-        except TableNotFoundError:
-            return None
+        """The Delta table as the library has it; None when nothing was ever stored.
+
+        Raises:
+            MissingInput: If a version is asked for that is not there.
+        """
+        return open_table(self.path, version)
 
     def write(self, rows: pl.DataFrame | Coded, name: str) -> Path:
         """Write conformed rows to a file of the table's folder, safe from a power cut.
@@ -166,7 +172,7 @@ class Lake:
         Raises:
             StoreFull: If there is no room; nothing is left behind.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         path = self.path.resolve() / name
         try:
             with room_for(str(self.path)):
@@ -206,25 +212,12 @@ class Lake:
     def _commit(self, table: DeltaTable | None, parts: Sequence[Staged]) -> bool:
         """Make staged files part of the table, on the version that they were checked against."""
         actions = [self.added(part.as_file, data_change=True) for part in parts]
-        if table is None:
-            return self._create(actions)
-        _add_columns(table, self._schema)
-        return self.change(table, actions)
-
-    def _create(self, actions: list[AddAction]) -> bool:
-        if "%" in str(self.path.resolve()):
-            raise ConfigurationError(
-                "a path with a percent sign cannot hold a Delta table", where=str(self.path), do="Move the deployment"
-            )
-        try:
-            with room_for(str(self.path)):
-                create_table_with_add_actions(str(self.path), self._schema, actions, mode="error")
-        except DeltaError:
-            if self.delta() is not None:  # another writer made the table first
-                return False
-            raise
-        self._settle_log(0)
-        return True
+        if table is not None:
+            return bring_forward(table, self._schema) and self.change(table, actions)
+        made = create_table(self.path, self._schema, actions)
+        if made:
+            self._settle_log(0)
+        return made
 
     def _new(self, parts: Sequence[Staged], files: Sequence[LakeFile]) -> list[Staged]:
         """The staged files without rows that are committed, or staged before them."""
@@ -286,11 +279,3 @@ class Lake:
 
 def _frame(rows: pl.DataFrame | Coded) -> pl.DataFrame:
     return rows.frame if isinstance(rows, Coded) else rows
-
-
-def _add_columns(table: DeltaTable, schema: Schema) -> None:
-    """Declare columns that a newer release added."""
-    stored = {field.name for field in table.schema().fields}
-    missing = [field for field in schema.fields if field.name not in stored]
-    if missing:
-        table.alter.add_columns(missing)

@@ -3,6 +3,7 @@
 Put what rewrites or deletes committed files here. Neither changes what a reader sees: rows stay the same.
 """
 
+import logging
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,11 @@ from pathlib import Path
 import polars as pl
 from deltalake.transaction import RemoveAction
 
+from weaver_forge.errors import MissingInput
 from weaver_forge.warehouse.conform import conform
 from weaver_forge.warehouse.lake import Lake, LakeFile
+
+_LOG = logging.getLogger(__name__)
 
 TARGET_ROWS = 500_000
 """Rows of a joined file: about 25 MB of spans, which are sorted in memory."""
@@ -49,25 +53,39 @@ def compact(lake: Lake, before: datetime, *, target_rows: int = TARGET_ROWS) -> 
 def vacuum(lake: Lake, *, pinned: Sequence[int] = (), older_than: timedelta = timedelta(days=1)) -> list[Path]:
     """Delete files that neither the newest version nor a pinned one needs; returns those deleted.
 
+    Logs older than 30 days go too where nothing is pinned: a version cannot be read without them.
+
     Args:
         lake: Where.
-        pinned: The Delta versions that published snapshots name.
+        pinned: The Delta versions that published snapshots name; one that is gone is skipped with a warning.
         older_than: Younger files stay: readers may still hold a list of them, and writers may be about to commit
             them. Whole hours.
     """
     table = lake.delta()
     if table is None:
         return []
+    kept = [version for version in pinned if _is_readable(lake, version)]
     before = set(lake.path.glob("*.parquet"))
     table.vacuum(
         retention_hours=older_than // timedelta(hours=1),
         dry_run=False,
         enforce_retention_duration=False,
         full=True,
-        keep_versions=sorted({table.version(), *(version for version in pinned if version <= table.version())}),
+        keep_versions=sorted({table.version(), *kept}),
     )
+    if not pinned:
+        table.cleanup_metadata()
     # Not what the library returns: it lists files again that an earlier vacuum deleted.
     return sorted(before - set(lake.path.glob("*.parquet")))
+
+
+def _is_readable(lake: Lake, version: int) -> bool:
+    try:
+        lake.delta(version)
+    except MissingInput as error:
+        _LOG.warning("nothing is kept for a snapshot: %s", error)
+        return False
+    return True
 
 
 def _wide(files: Sequence[LakeFile], closed_ns: int, _target_rows: int) -> list[list[LakeFile]]:

@@ -206,10 +206,23 @@ class Warehouse:
         with self.connect(read_only=True) as con:
             return con.sql(sql).pl()
 
-    def refresh_span_view(self) -> None:
-        """Point the views over the span lake at the files that are committed now."""
-        with self.writing() as con:
-            refresh_span_views(con, self.spans.ranges())
+    def show(self, con: duckdb.DuckDBPyConnection, lake: Lake) -> list[Path]:
+        """Point the views over a lake at the files that are committed now; returns these files.
+
+        Who counts files counts these, in the same transaction: another process may commit more at any time, and
+        what is counted and not shown would never be computed.
+
+        Args:
+            con: Of :meth:`writing`.
+            lake: One of :attr:`lakes`.
+        """
+        files = lake.ranges()
+        paths = [file.path for file in files]
+        if lake is self.spans:
+            refresh_span_views(con, files)
+        else:
+            refresh_lake_view(con, lake.table, paths)
+        return paths
 
     def refresh_lake_views(self) -> None:
         """Point the views over the lakes at the files that are committed now; call it in the run that commits."""
@@ -217,9 +230,8 @@ class Warehouse:
             self._refresh_views(con)
 
     def _refresh_views(self, con: duckdb.DuckDBPyConnection) -> None:
-        refresh_span_views(con, self.spans.ranges())
-        for lake in (self.metric_points, self.log_records):
-            refresh_lake_view(con, lake.table, lake.files())
+        for lake in self.lakes.values():
+            self.show(con, lake)
 
     def publish(
         self,
