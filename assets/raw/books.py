@@ -63,6 +63,9 @@ class Books:
         self._rejected: list[Row] = []
         self._inputs: dict[tuple[str, str], Row] = {}
         self._resolved: list[str] = []
+        self._shared: tuple[tuple[str, int | None], bytes | None] = (("", None), None)
+        self.n_bytes_held = 0
+        """Bytes of refused pieces that are noted and not written."""
 
     def row_of(self, sha256: str, context: str) -> Row | None:
         """The input with this content, if it was taken in."""
@@ -87,38 +90,39 @@ class Books:
             request: The input.
             sha256: Of what was taken in of it.
             now: Naive UTC.
-            more: Other columns, size and time as they were before it was read; n_rows and n_rejected are added to
-                those noted before.
+            more: Other columns, with size_bytes and modified_at as they were before it was read; n_rows and
+                n_rejected are added to those noted before.
             shorter: What was noted of the same file since the last write; its counts go over to the longer one.
         """
-        name, context, size, modified = request.stamp
+        context = request.context
         before = self._inputs.get((sha256, context)) or self.row_of(sha256, context) or {}
         if shorter and shorter != sha256:
             before = self._inputs.pop((shorter, context), before)
         counts = {count: before.get(count, 0) + more.get(count, 0) for count in ("n_rows", "n_rejected")}
         row: Row = {
-            "source": self._source, "input_sha256": sha256, "context": context, "name": name, "size_bytes": size,
-            "modified_at": modified, "ingested_at": now, "bytes_taken": None, "head_sha256": None,
-            "decoded_bytes": None, "tail_bytes": None, "tail_state": None, **more, **counts,
+            "source": self._source, "input_sha256": sha256, "context": context, "name": str(request.path),
+            "ingested_at": now, "bytes_taken": None, "head_sha256": None, "decoded_bytes": None, "tail_bytes": None,
+            "tail_state": None, **more, **counts,
         }  # fmt: skip
         self._inputs[sha256, context] = row
 
     def note_rejected(self, item: Rejected, sha256: str, context: str, now: datetime) -> None:
-        """Note a refused piece."""
+        """Note a refused piece. Of several with the same bytes (a document's) only the first holds them."""
+        place = (sha256, item.offset)
+        shared = item.data is not None and item.data is self._shared[1] and place == self._shared[0]
+        if not shared:
+            self._shared = (place, item.data)
+        data = None if shared else item.data
+        self.n_bytes_held += len(data or b"") + len(item.raw)
         self._rejected.append({
             "source": self._source, "input_sha256": sha256, "name": item.name, "position": item.position,
-            "reason": item.reason, "raw": item.raw, "rejected_at": now, "data": item.data,
+            "reason": item.reason, "raw": item.raw, "rejected_at": now, "data": data,
             "byte_offset": item.offset, "context": context,
         })  # fmt: skip
 
     def note_resolved(self, sha256: str) -> None:
         """Note that a refused piece was taken in after all."""
         self._resolved.append(sha256)
-
-    @property
-    def n_bytes_held(self) -> int:
-        """Bytes of refused pieces that are noted and not written."""
-        return sum(len(row["data"] or b"") for row in self._rejected)
 
     def write(self, now: datetime) -> None:
         """Write everything noted, in one transaction.
@@ -141,7 +145,7 @@ class Books:
                     )
         for row in self._inputs.values():
             self._learn(row)
-        self._rejected, self._inputs, self._resolved = [], {}, []
+        self._rejected, self._inputs, self._resolved, self.n_bytes_held = [], {}, [], 0
 
     def _learn(self, row: Row) -> None:
         self._known[row["input_sha256"], row["context"]] = row

@@ -17,8 +17,9 @@ import dagster as dg
 import polars as pl
 
 from assets.raw.books import Books, Request
+from assets.raw.received import KEPT, is_received, settle
 from assets.raw.restating import Restating
-from assets.raw.streaming import Chunk, Streams, as_problem, is_received, note
+from assets.raw.streaming import Chunk, Streams, as_problem, note
 from assets.resources import POOL, Deployment
 from assets.staging import Decoded
 from assets.tables import Metadata, asset_spec, contract_checks, results
@@ -124,7 +125,8 @@ def requests(source: RawSource, config: Inputs, deployment: Deployment) -> Itera
         if inbox.is_dir() and any(path.is_file() for path in inbox.rglob("*")):
             # Names that begin with a dot are files that a receiver is still writing, and its own notes.
             found = expand([str(inbox)], settings.root)
-            yield from (Request(path, said) for path in found if not path.name.startswith("."))
+            found = [path for path in found if not path.name.startswith(".") and inbox / KEPT not in path.parents]
+            yield from (Request(path, said) for path in found)
 
 
 def _matching(
@@ -191,7 +193,10 @@ class _Intake:
         self._count(result.rejected)
         self._deployment.notes += result.notes
         self.decoded += result.n_rows
-        if chunk.last:
+        if chunk.last and chunk.file.lost is not None:
+            self.read += 1  # its rows are stored; what has its name now was not read
+            self._deployment.problems.append(chunk.file.lost)
+        elif chunk.last:
             self._read(chunk.file.request)
 
     def _take(self, request: Request) -> None:
@@ -228,6 +233,8 @@ class _Intake:
             self._deployment.notes += batch.notes
             if sum(frame.height for frames in self._rows.values() for frame in frames) > FLUSH_ROWS:
                 self._write_rows()
+            if self._books.n_bytes_held >= HELD_BYTES:
+                self.flush()
         self._books.note_input(request, identity, now, more | {"n_rows": n_rows, "n_rejected": n_refused})
         self._read(request)
         self.decoded, self.refused = self.decoded + n_rows, self.refused + n_refused
@@ -235,17 +242,17 @@ class _Intake:
     def flush(self) -> None:
         """Write what is held: rows, then the books, so that a crash in between only means reading again.
 
-        What a receiver wrote is deleted last of all.
+        What a receiver wrote is deleted, or moved aside, last of all.
         """
         with self._deployment.warehouse.connect():  # held to the end: DuckDB opens its file once, not nine times
             self._write_rows()
             self._books.write(self._deployment.settings.now())
-        for path in self._received:
-            path.unlink(missing_ok=True)
+        settings, warehouse = self._deployment.settings, self._deployment.warehouse
+        self._deployment.problems += settle(self._received, self._source.name, settings, warehouse)
         self._received.clear()
 
     def _keep(self, name: str, frame: pl.DataFrame) -> None:
-        """Hold rows until enough are there; a restated set (a billing period) replaces the old one at once."""
+        """Hold rows until there are enough; a restated set (a billing period) replaces the old one at once."""
         table = self._tables[name]
         if table.replace_by in {(), table.key}:
             self._rows.setdefault(name, []).append(frame)

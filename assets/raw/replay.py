@@ -25,6 +25,7 @@ AT_ONCE = 64
 """Pieces decoded between two writes: at most this many of 64 MiB, commonly small ones."""
 
 _KEY = ("source", "input_sha256", "position", "reason")
+_READ = (*_KEY, "byte_offset")
 
 
 def replay(source: RawSource, deployment: Deployment) -> dict[str, int]:
@@ -36,7 +37,7 @@ def replay(source: RawSource, deployment: Deployment) -> dict[str, int]:
     if any(table.replace_by not in {(), table.key} for table in source.tables):
         return done
     keys = deployment.warehouse.query(f"""
-        select {", ".join(_KEY)} from {RAW_INGEST_REJECTED.name}
+        select {", ".join(_READ)} from {RAW_INGEST_REJECTED.name}
         where source = '{source.name}' and data is not null and resolved_at is null
         order by rejected_at, name, byte_offset, position
     """).rows(named=True)  # noqa: S608 - declared names
@@ -89,11 +90,13 @@ def _decode(source: RawSource, deployment: Deployment, piece: Mapping[str, Any])
 
 
 def _resolve(deployment: Deployment, keys: list[dict[str, Any]]) -> None:
+    """Note pieces as taken in, and with each those whose bytes are part of its own: of the same document."""
     now = deployment.settings.now()
+    same = f"({_same()}) or (source = ? and input_sha256 = ? and byte_offset = ? and data is null)"
     with deployment.warehouse.writing() as con:
         for key in keys:
-            sql = f"update {RAW_INGEST_REJECTED.name} set resolved_at = ? where {_same()}"  # noqa: S608 - declared names
-            con.execute(sql, [now, *(key[name] for name in _KEY)])
+            sql = f"update {RAW_INGEST_REJECTED.name} set resolved_at = ? where {same}"  # noqa: S608 - declared names
+            con.execute(sql, [now, *(key[name] for name in (*_KEY, "source", "input_sha256", "byte_offset"))])
 
 
 def _same() -> str:

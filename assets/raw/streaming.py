@@ -6,12 +6,15 @@ them: killed anywhere, the next run reads at most that much again and adds nothi
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 from assets.raw.books import REFUSED, WAITING, Books, Request, Row
+from assets.raw.received import is_received
 from assets.staging import Decoded, decoded
 from weaver_forge.contracts.batch import Rejected
 from weaver_forge.decode.otlp_framing import Message, Tail, shown
@@ -32,7 +35,7 @@ KEPT_BYTES = 64 * 1024 * 1024
 _HEAD_BYTES = 64
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Growing:
     """A file on its way in.
 
@@ -42,6 +45,9 @@ class Growing:
         size: As it was before it was read, like ``modified_at``.
         resolves: Under what digest a tail was refused that is no longer cut off.
         noted: What was noted of it last, as a digest.
+        stat: Of the file, before anything of it was read.
+        head: The first bytes of a compressed file.
+        lost: Why no more of it can be noted: it is gone, or another file has its name.
     """
 
     request: Request
@@ -52,14 +58,34 @@ class Growing:
     modified_at: datetime | None
     resolves: str = ""
     noted: str = ""
+    stat: os.stat_result
+    head: bytes = b""
+    lost: SourceError | None = None
+
+    def check(self, opened: IO[bytes], taken: int) -> None:
+        """Make sure that a file under the same name is the one that was read, of which ``taken`` bytes are in.
+
+        A path is opened more than once on the way in. What was put in its place meanwhile was not read: to note its
+        bytes as known would be to lose them.
+
+        Raises:
+            SourceError: If it is another file, or was cut.
+        """
+        was, now = self.stat, os.fstat(opened.fileno())
+        same = (was.st_dev, was.st_ino) == (now.st_dev, now.st_ino) and was.st_mtime_ns <= now.st_mtime_ns
+        if not same or now.st_size < taken:
+            raise SourceError(
+                "the file was replaced or cut while it was read: what was read of it is stored",
+                where=str(self.request.path),
+                do="Run the same command again to take in what has its name now",
+            )
 
     def place(self, item: Rejected) -> str:
         """A digest of a refused piece and of where it is: the same however its file is cut, copied or moved."""
         piece = item.data if item.data is not None else item.raw.encode()
-        if not self.compressed:
+        if not self.compressed and self.lost is None:
             return self.prefix.sha256_with(piece)
-        with self.request.path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
+        head = self.head if self.compressed else str(self.request.path).encode()
         return hashlib.sha256(b"%b%d\0%b" % (head, item.offset or 0, piece)).hexdigest()
 
 
@@ -126,26 +152,39 @@ class Streams:
         if seen is not None and not hopeless:
             return None
         _, _, _, modified = request.stamp
-        size = request.path.stat().st_size
+        stat = request.path.stat()
+        size = stat.st_size
         compressed = is_compressed(request.path)
         prefix = known_prefix(request.path, self._books.beginnings(request.context))
         row = self._books.row_of(prefix.sha256, request.context)
         if prefix.n_bytes == size and not hopeless:
-            self._restamp(request, row)
+            self._restamp(request, row, {"size_bytes": size, "modified_at": modified})
             return None
         start = prefix.n_bytes
         if compressed:
             start = int(row["decoded_bytes"] or 0) if row else 0
             prefix.advance(size)
-        file = Growing(request, prefix, compressed, start, size, modified)
+        file = Growing(
+            request=request,
+            prefix=prefix,
+            compressed=compressed,
+            start=start,
+            size=size,
+            modified_at=modified,
+            stat=stat,
+        )
+        if compressed:
+            with request.path.open("rb") as opened:
+                file.head = opened.read(_HEAD_BYTES)
         file.resolves = _refused_tail(file, row)
         return file
 
-    def _restamp(self, request: Request, row: Row | None) -> None:
+    def _restamp(self, request: Request, row: Row | None, stamp: Row) -> None:
         """Know a file, all of which is known, by its new name and time too, unless the old one is still there."""
         if row is not None and (row["name"] == str(request.path) or not Path(row["name"]).exists()):
             kept = ("bytes_taken", "head_sha256", "decoded_bytes", "tail_bytes", "tail_state")
-            self._books.note_input(request, row["input_sha256"], row["ingested_at"], {name: row[name] for name in kept})
+            more = stamp | {name: row[name] for name in kept}
+            self._books.note_input(request, row["input_sha256"], row["ingested_at"], more)
 
     def _out_of_patience(self, request: Request) -> bool:
         """Whether nothing will follow: it has not grown for long, or its receiver has sealed it."""
@@ -194,16 +233,12 @@ def note(books: Books, chunk: Chunk, result: Decoded, settings: Settings) -> int
     """Write down how far a file is in after a chunk, and what was refused of it; returns how many pieces were."""
     file, now = chunk.file, settings.now()
     rejected = sorted((*chunk.rejected, *result.rejected), key=lambda item: item.offset or 0)
-    for item in rejected:
-        if not file.compressed and item.offset is not None and file.prefix.n_bytes < item.offset <= chunk.end:
-            file.prefix.advance(item.offset)
-        books.note_rejected(item, file.place(item), file.request.context, now)
+    for item, place in zip(rejected, _places(chunk, rejected), strict=True):
+        books.note_rejected(item, place, file.request.context, now)
     if file.resolves and result.n_rows:
         books.note_resolved(file.resolves)
-    if file.compressed and not chunk.last:
+    if file.lost is not None or (file.compressed and not chunk.last):
         return len(rejected)  # how far the compressed bytes were read is not known until their end
-    if not file.compressed:
-        file.prefix.advance(chunk.end)
     more: Row = {
         "n_rows": result.n_rows, "n_rejected": len(rejected), "size_bytes": file.size,
         "modified_at": file.modified_at, "bytes_taken": file.prefix.n_bytes, "head_sha256": file.prefix.head_sha256,
@@ -214,18 +249,39 @@ def note(books: Books, chunk: Chunk, result: Decoded, settings: Settings) -> int
     return len(rejected)
 
 
+def _places(chunk: Chunk, rejected: list[Rejected]) -> list[str]:
+    """Where the refused pieces are; the file's prefix is advanced to the end of the chunk on the way.
+
+    A file that is lost has no prefix any more. What was refused of it is noted all the same.
+    """
+    file = chunk.file
+    try:
+        if file.lost is None:
+            return _hashed(chunk, rejected)
+    except (SourceError, OSError) as error:
+        file.lost = as_problem(error, file.request.path)
+    return [file.place(item) for item in rejected]
+
+
+def _hashed(chunk: Chunk, rejected: list[Rejected]) -> list[str]:
+    file, places = chunk.file, []
+    with file.request.path.open("rb", buffering=0) as opened:
+        file.check(opened, file.size if file.compressed else chunk.end)
+        for item in rejected:
+            if not file.compressed and item.offset is not None and file.prefix.n_bytes < item.offset <= chunk.end:
+                file.prefix.advance(item.offset, opened)
+            places.append(file.place(item))
+        if not file.compressed:
+            file.prefix.advance(chunk.end, opened)
+    return places
+
+
 def _tail(chunk: Chunk) -> Row:
     if chunk.tail is None:
         return {}
     n_bytes = chunk.tail.n_bytes if chunk.file.compressed else chunk.file.size - chunk.tail.offset
     refused = any(item.offset == chunk.tail.offset for item in chunk.rejected)
     return {"tail_bytes": n_bytes, "tail_state": REFUSED if refused else WAITING}
-
-
-def is_received(path: Path, settings: Settings) -> bool:
-    """Whether a receiver of this deployment wrote the file: it is whole, and is deleted once it is taken in."""
-    inbox = settings.inbox.resolve()
-    return inbox in path.parents and path.resolve().relative_to(inbox).parts[1:2] == ("received",)
 
 
 def as_problem(error: SourceError | OSError, path: Path) -> SourceError:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from weaver_forge.errors import SourceError
 
@@ -62,27 +62,37 @@ class Prefix:
         state.update(piece)
         return state.hexdigest()
 
-    def advance(self, to: int) -> None:
+    def advance(self, to: int, opened: IO[bytes] | None = None) -> None:
         """Hash on, up to ``to`` bytes from the file's beginning.
+
+        Args:
+            to: How far.
+            opened: The file, where its reader has to be sure that it is still the same; else it is opened here.
 
         Raises:
             SourceError: If the file is shorter: somebody cut it while it was read.
         """
+        if opened is not None:
+            self._advance(to, opened)
+            return
         with self._path.open("rb", buffering=0) as file:
-            file.seek(self.n_bytes)
-            while self.n_bytes < to:
-                stop = HEAD_BYTES if self.n_bytes < HEAD_BYTES <= to else to
-                block = file.read(min(_BLOCK, stop - self.n_bytes))
-                if not block:
-                    raise SourceError(
-                        f"the file ends at byte {self.n_bytes}, before byte {to} that was read already",
-                        where=str(self._path),
-                        do="It was cut while it was read: run the same command again",
-                    )
-                self._state.update(block)
-                self.n_bytes += len(block)
-                if self.n_bytes == HEAD_BYTES:
-                    self.head_sha256 = self._state.hexdigest()
+            self._advance(to, file)
+
+    def _advance(self, to: int, file: IO[bytes]) -> None:
+        file.seek(self.n_bytes)
+        while self.n_bytes < to:
+            stop = HEAD_BYTES if self.n_bytes < HEAD_BYTES <= to else to
+            block = file.read(min(_BLOCK, stop - self.n_bytes))
+            if not block:
+                raise SourceError(
+                    f"the file ends at byte {self.n_bytes}, before byte {to} that was read already",
+                    where=str(self._path),
+                    do="It was cut while it was read: run the same command again",
+                )
+            self._state.update(block)
+            self.n_bytes += len(block)
+            if self.n_bytes == HEAD_BYTES:
+                self.head_sha256 = self._state.hexdigest()
 
     def copy(self) -> Self:
         """The same, advanced independently."""
