@@ -197,6 +197,14 @@ def test_what_has_no_messages_gives_none(tmp_path: Path, content: bytes) -> None
     assert len(pieces) == (1 if content.strip() else 0)
 
 
+def test_a_file_of_many_small_gzip_members_is_read(tmp_path: Path) -> None:
+    whole = LINES[0] + b"\n"
+
+    pieces = read(tmp_path, b"".join(gzip.compress(whole[at : at + 8], mtime=0) for at in range(0, len(whole), 8)) * 5)
+
+    assert bodies(pieces) == [LINES[0]] * 5
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="no such file"):
         list(read_messages(tmp_path / "gone"))

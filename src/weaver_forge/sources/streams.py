@@ -5,15 +5,17 @@ other too) belong here; where a message ends is the business of ``decode.otlp_fr
 largest message, not by the file: nothing here or there holds more than about twice 64 MiB.
 """
 
+import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import zstandard
 
 from weaver_forge.contracts.batch import Rejected
-from weaver_forge.decode.otlp_framing import CutOff, Damaged, Message, Tail, find_framing, messages
+from weaver_forge.decode.otlp_framing import CutOff, Damaged, Message, Signal, Tail, find_framing, messages
 from weaver_forge.errors import MissingInput, SourceError
 
 BLOCK_BYTES = 1 << 20
@@ -23,11 +25,23 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _LAYERS = 2
 """Compression inside compression that is undone: a rotated zstd file that somebody gzipped."""
 _GZIP_STEP = 1 << 16  # what one step decompresses to is lost where the damage is found
+_GZIP_PIECE = 1 << 14  # what follows a member is copied for each: many small ones in a large piece would take long
 _ZSTD_STEP = 1 << 14  # a step may unfold to thousands of times its size
+_RECEIVED = re.compile(r"(traces|metrics|logs)-.*\.otlp")
+_SIGNALS: dict[str, Signal] = {"traces": "traces", "metrics": "metrics", "logs": "logs"}
+
+
+def received_signal(path: Path) -> Signal | None:
+    """The signal of a file that a receiver wrote, by its name; None for any other, which may hold all of them.
+
+    A sender says which signal it sends, and a receiver has a file for each: that is known, not guessed.
+    """
+    named = _RECEIVED.fullmatch(path.name) if path.parent.name == "received" else None
+    return _SIGNALS[named[1]] if named else None
 
 
 def read_messages(
-    path: Path, *, offset: int = 0, block_bytes: int = BLOCK_BYTES
+    path: Path, *, offset: int = 0, block_bytes: int = BLOCK_BYTES, signal: Signal | None = None
 ) -> Iterator[Message | Rejected | Tail]:
     """Read a file's messages in order, each with its byte offset in the decompressed file.
 
@@ -35,6 +49,8 @@ def read_messages(
         path: A trace file, a received segment or a saved body, in any of the framings.
         offset: Where to go on: the offset of an earlier :class:`Tail`, or the end of the last message taken.
         block_bytes: Bytes read at a time.
+        signal: What all its messages are about, where that is known; else a received file says it by its name, and
+            of others each message's structure does.
 
     Yields:
         Messages, and what had to be refused. A ``Tail`` comes last where the file ends inside a message or inside
@@ -49,13 +65,21 @@ def read_messages(
         with path.open("rb") as raw:
             framing = find_framing(_blocks(raw, block_bytes)) if offset else None
             raw.seek(0)
-            yield from messages(_from(raw, offset, block_bytes), str(path), offset=offset, framing=framing)
+            pieces = messages(_from(raw, offset, block_bytes), str(path), offset=offset, framing=framing)
+            yield from _about(pieces, signal or received_signal(path))
     except FileNotFoundError as error:
         raise MissingInput("no such file", where=str(path), do="Check the path") from error
     except OSError as error:
         raise SourceError(
             f"cannot be read: {error.strerror or error}", where=str(path), do="Check the file and its permissions"
         ) from error
+
+
+def _about(pieces: Iterator[Message | Rejected | Tail], signal: Signal | None) -> Iterator[Message | Rejected | Tail]:
+    """The same pieces, their messages about a signal that is known."""
+    if signal is None:
+        return pieces
+    return (replace(p, signal=signal) if isinstance(p, Message) and p.signal != signal else p for p in pieces)
 
 
 def _from(raw: IO[bytes], offset: int, size: int) -> Iterator[bytes]:
@@ -111,20 +135,21 @@ def _ungzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
     member = zlib.decompressobj(wbits=31)
     begun = False
     for block in blocks:
-        rest = block
-        while rest:
-            if member.eof:
-                if not rest.strip(b"\x00"):  # padding after the last member is allowed
-                    break
-                member, begun = zlib.decompressobj(wbits=31), False
-            try:
-                data = member.decompress(rest, _GZIP_STEP)
-            except zlib.error as error:
-                raise Damaged(f"damaged gzip compression: {error}. Fetch or write the file again") from error
-            begun = True
-            if data:
-                yield data
-            rest = member.unused_data if member.eof else member.unconsumed_tail
+        for at in range(0, len(block), _GZIP_PIECE):
+            rest = block[at : at + _GZIP_PIECE]
+            while rest:
+                if member.eof:
+                    if not rest.strip(b"\x00"):  # padding after the last member is allowed
+                        break
+                    member, begun = zlib.decompressobj(wbits=31), False
+                try:
+                    data = member.decompress(rest, _GZIP_STEP)
+                except zlib.error as error:
+                    raise Damaged(f"damaged gzip compression: {error}. Fetch or write the file again") from error
+                begun = True
+                if data:
+                    yield data
+                rest = member.unused_data if member.eof else member.unconsumed_tail
     if begun and not member.eof:
         raise CutOff("the gzip stream ends early")
 
