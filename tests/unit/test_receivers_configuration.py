@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from weaver_forge import settings
+from weaver_forge.decode.otlp_framing import MAX_MESSAGE_BYTES
 from weaver_forge.errors import ConfigurationError
 from weaver_forge.receivers.auth import Tokens
 from weaver_forge.receivers.configuration import receiver
@@ -44,6 +45,16 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
 def test_what_cannot_be_meant_is_said_with_its_place(tmp_path: Path, line: str) -> None:
     with pytest.raises(ConfigurationError, match=r"weaver-forge.toml, \[receiver\]"):
         receiver(deployment(tmp_path, f"[receiver]\n{line}\n"))
+
+
+def test_no_message_is_taken_that_no_decoder_takes(tmp_path: Path) -> None:
+    most = MAX_MESSAGE_BYTES // 2**20
+
+    made = receiver(deployment(tmp_path, f"[receiver]\nmax_request_mib = {most}\n"))
+
+    assert made.limits.message == MAX_MESSAGE_BYTES
+    with pytest.raises(ConfigurationError, match=r"max_request_mib = 65 .* no decoder takes it"):
+        receiver(deployment(tmp_path, f"[receiver]\nmax_request_mib = {most + 1}\n"))
 
 
 def test_other_machines_are_heard_with_a_token_or_when_asked_for(tmp_path: Path) -> None:

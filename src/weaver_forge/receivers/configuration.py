@@ -7,7 +7,7 @@
     http_port = 4318
     grpc_port = 4317                    # 0 chooses a free one
     token_file = "secrets/receiver"     # relative to the deployment; one token a line, any of them is valid
-    max_request_mib = 64                # before and after unpacking
+    max_request_mib = 64                # before and after unpacking; not more: larger messages are not decoded
     max_queued_mib = 64                 # that may wait for the disk, a signal
     min_free_mib = 256                  # left on the disk for the pipeline that drains the inbox
     max_file_mib = 64                   # a file is handed to the pipeline once it is this large ...
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from weaver_forge.decode.otlp_framing import MAX_MESSAGE_BYTES
 from weaver_forge.errors import ConfigurationError
 from weaver_forge.receivers.auth import Tokens, read_tokens
 from weaver_forge.receivers.otlp_intake import Limits
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _MIB = 2**20
 _MAX_MIB = 1024
+_MAX_MESSAGE = MAX_MESSAGE_BYTES // _MIB
+_TOO_LARGE = f": a message of more than {_MAX_MESSAGE} MiB would be stored, but no decoder takes it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ def receiver(
         grpc_port=given.port("grpc_port", 4317, grpc_port) if has_grpc else None,
         tokens=_tokens(settings, given),
         limits=Limits(
-            message=given.number("max_request_mib", 64, low=1) * _MIB,
+            message=given.number("max_request_mib", _MAX_MESSAGE, low=1, high=_MAX_MESSAGE, why=_TOO_LARGE) * _MIB,
             queued=given.number("max_queued_mib", 64, low=1) * _MIB,
             free=given.number("min_free_mib", 256, low=0, high=_MAX_MIB**3) * _MIB,
             segment=given.number("max_file_mib", 64, low=1) * _MIB,
@@ -104,10 +107,10 @@ class _Given:
             raise self._wrong(key, value, "a text")
         return value
 
-    def number(self, key: str, default: int, *, low: int, high: int = _MAX_MIB) -> int:
+    def number(self, key: str, default: int, *, low: int, high: int = _MAX_MIB, why: str = "") -> int:
         value = self._section.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self._wrong(key, value, f"a whole number from {low} to {high}")
+            raise self._wrong(key, value, f"a whole number from {low} to {high}{why}")
         return value
 
     def port(self, key: str, default: int, flag: int | None) -> int:
