@@ -17,6 +17,9 @@ _STEP = 1024 * 1024
 _ZSTD_RATIO = 128 * 1024 // 4
 """A zstd block takes at least 4 bytes and unpacks to at most 128 KiB."""
 
+_GZIP_PIECE_MIN, _GZIP_PIECE_MAX = 1024, 1024 * 1024
+"""Of one gzip member, bytes unpacked first and at most at once: each piece is twice as large as the one before."""
+
 _ZSTD_PIECE = 64
 _ZSTD_WINDOW = 2**27
 """Memory that one zstd frame may ask for: what the reference tool takes by default."""
@@ -58,18 +61,29 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _gunzipped(body: bytes, limit: int) -> bytes:
-    """One or more gzip members, one after the other."""
-    parts: list[bytes] = []
-    left = limit
-    rest = body
-    while rest:
-        inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        part = _all_of(inflater, rest, left)
-        left -= len(part)
-        parts.append(part)
-        rest = inflater.unused_data
-    if not parts:
+    """One or more gzip members, one after the other.
+
+    An inflater copies what it was given and did not use, so that it is never given much: else a body of many small
+    members would be copied once for each of them.
+    """
+    if not body:
         raise EOFError("it is empty")
+    parts: list[bytes] = []
+    at, left = 0, limit
+    while at < len(body):
+        inflater: Any = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        size = _GZIP_PIECE_MIN
+        while not inflater.eof:
+            piece = body[at : at + size]
+            part = inflater.decompress(piece, min(_STEP, left + 1))
+            at += len(piece) - len(inflater.unused_data if inflater.eof else inflater.unconsumed_tail)
+            left -= len(part)
+            if left < 0:
+                raise BodyTooLarge
+            if not part and not piece and not inflater.eof:
+                raise EOFError("it is cut off")
+            parts += [part] if part else []
+            size = min(2 * size, _GZIP_PIECE_MAX)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
