@@ -46,6 +46,14 @@ _KNOWN: dict[Signal, dict[int, frozenset[int]]] = {
     },
 }
 """Numbers of the fields of Span, Metric and LogRecord by their wire type (opentelemetry-proto 1.9)."""
+_TELLING: dict[tuple[int, ...], Signal] = {
+    (number, wire): signal
+    for signal, known in _KNOWN.items()
+    for wire, numbers in known.items()
+    for number in numbers
+    if not any(number in others.get(wire, ()) for other, others in _KNOWN.items() if other != signal)
+}
+"""Fields that only one of them has, by number and wire type."""
 _POINTS = frozenset({5, 9, 10, 11})
 """A metric's data, where a span or a log record has something length-delimited too (7 is a metric's alone)."""
 
@@ -141,7 +149,14 @@ def _within(data: bytes, at: int, end: int, wanted: int) -> Iterator[tuple[int, 
 
 def _record_signal(data: bytes, at: int, end: int) -> tuple[Signal | None, bool]:
     """The signal that a record's fields fit best, and whether that is more than a hint."""
-    found = list(islice(fields(data, at, end), _FIELDS))
+    found: list[tuple[int, int, int, int]] = []
+    only: Signal | None = None
+    for one in islice(fields(data, at, end), _FIELDS):
+        found.append(one)
+        telling = _TELLING.get(one[:2])
+        if telling is not None and telling == only:  # two agree: nothing more to look for in most records
+            return only, True
+        only = telling or only
     fitting = {
         signal: sum(number in known.get(wire, ()) for number, wire, _, _ in found) for signal, known in _KNOWN.items()
     }
