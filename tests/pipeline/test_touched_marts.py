@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
-from assets.core.traces import MARTS, compute
+from assets.core.traces import MARTS, compute, show_and_count
 from weaver_forge.contracts.dtypes import from_rows
 from weaver_forge.contracts.tables.metric_marts import CORE_SERVICE_RESOURCE_USE
 from weaver_forge.contracts.tables.operations import CORE_TRACE_EDGES, CORE_TRACE_RED_MINUTES, RAW_OTLP_SPANS
@@ -17,7 +18,8 @@ from weaver_forge.contracts.tables.traces import (
     CORE_TRACE_FILE_VERSIONS,
     CORE_TRACE_MINUTES,
 )
-from weaver_forge.warehouse import Warehouse, touched
+from weaver_forge.warehouse import Lake, Warehouse, touched
+from weaver_forge.warehouse.lake import LakeFile
 from weaver_forge.warehouse.lake_upkeep import compact
 from weaver_forge.warehouse.marts import PARENT_REACH
 
@@ -54,11 +56,6 @@ def opened(folder: Path) -> Warehouse:
     return warehouse
 
 
-def count(warehouse: Warehouse) -> None:
-    with warehouse.writing() as con:
-        touched.count_files(con, warehouse.show(con, warehouse.spans))
-
-
 def settle(warehouse: Warehouse) -> int:
     """Compute until nothing is pending; returns the rounds it took."""
     for round_ in range(9):
@@ -79,12 +76,12 @@ def test_spans_in_any_order_give_the_marts_of_all_at_once(tmp_path: Path, seed: 
     all_spans = spans(rng, 300)
     at_once, in_parts = opened(tmp_path / "once"), opened(tmp_path / "parts")
     at_once.spans.append(all_spans)
-    count(at_once)
+    show_and_count(at_once)
     settle(at_once)
 
     for part in all_spans.sample(fraction=1.0, shuffle=True, seed=seed).iter_slices(300):
         in_parts.spans.append(part)
-        count(in_parts)
+        show_and_count(in_parts)
         settle(in_parts)
 
     expected, found = contents(at_once), contents(in_parts)
@@ -97,14 +94,14 @@ def test_one_late_span_recomputes_its_minute_and_no_other(tmp_path: Path) -> Non
     warehouse = opened(tmp_path)
     all_spans = spans(np.random.default_rng(7), 200)
     warehouse.spans.append(all_spans.head(-1))
-    count(warehouse)
+    show_and_count(warehouse)
     settle(warehouse)
     with warehouse.writing() as con:  # a mark that only a recomputation removes
         con.execute(f"update {CORE_TRACE_RED_MINUTES.name} set n_requests = -1")
         con.execute(f"update {CORE_TRACE_EDGES.name} set n_calls = -1")
 
     warehouse.spans.append(all_spans.tail(1))
-    count(warehouse)
+    show_and_count(warehouse)
     with warehouse.connect(read_only=True) as con:
         pending = touched.SPANS.pending(con, START, END)
     compute(warehouse, START, END)
@@ -121,13 +118,39 @@ def test_joining_files_touches_nothing(tmp_path: Path) -> None:
     warehouse = opened(tmp_path)
     for part in spans(np.random.default_rng(1), 90).iter_slices(90):
         warehouse.spans.append(part)
-    count(warehouse)
+    show_and_count(warehouse)
     settle(warehouse)
 
     joined, into = compact(warehouse.spans, END)
-    count(warehouse)
+    show_and_count(warehouse)
 
     with warehouse.connect(read_only=True) as con:
         assert touched.pending_days(con, START, END) == []
     assert joined > 0 < into
     assert warehouse.read(CORE_TRACE_MINUTES)["n_rows"].sum() == 270
+
+
+def test_what_another_process_commits_meanwhile_is_computed_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = spans(np.random.default_rng(1), 60)
+    warehouse, at_once = opened(tmp_path / "a"), opened(tmp_path / "b")
+    warehouse.spans.append(rows.head(90))
+    at_once.spans.append(rows)
+    look, late = Lake.ranges, [rows.tail(90)]
+
+    def overtaken(lake: Lake, version: int | None = None) -> list[LakeFile]:
+        found = look(lake, version)
+        if late and lake is warehouse.spans:
+            Warehouse(warehouse.path, tmp_path / "a" / "lake").spans.append(late.pop())
+        return found
+
+    monkeypatch.setattr(Lake, "ranges", overtaken)
+
+    for each in (warehouse, warehouse, at_once):
+        show_and_count(each)
+        settle(each)
+
+    assert not late
+    for name, frame in contents(warehouse).items():
+        assert_frame_equal(frame, contents(at_once)[name])
