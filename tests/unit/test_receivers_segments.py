@@ -1,6 +1,7 @@
 """Segments: done means on disk, and nothing torn lies in front of anything good."""
 
 import errno
+import fcntl
 import itertools
 import os
 import struct
@@ -266,3 +267,38 @@ def _half_then(code: int) -> Callable[[int, memoryview], int]:
         raise OSError(code, os.strerror(code))
 
     return write
+
+
+def test_a_file_that_another_receiver_removes_before_it_is_locked_is_made_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = make()
+    real, seen = fcntl.flock, []
+
+    def flock(file: int, how: int) -> None:
+        if how == fcntl.LOCK_EX and not seen:
+            seen.append(file)
+            segment_file.recover(segments.folder, prefix="traces-", suffix=".otlp", framing="length")
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+    segments.put(b"one").result(5)
+
+    assert seen
+    (path,) = growing(segments.folder)
+    assert records(path) == [b"one"]
+
+
+def test_recovery_leaves_a_file_alone_that_is_sealed_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = tmp_path / ".traces-1.otlp.open", fcntl.flock
+    path.write_bytes(b"\0\0\0\1x")
+
+    def flock(file: int, how: int) -> None:
+        path.rename(tmp_path / "traces-1.otlp")
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+    assert segment_file.recover(tmp_path, prefix="traces-", suffix=".otlp", framing="length") == []
+    assert records(tmp_path / "traces-1.otlp") == [b"x"]

@@ -20,6 +20,7 @@ from weaver_forge.receivers.app import application
 from weaver_forge.receivers.auth import Tokens
 from weaver_forge.receivers.deliveries import Deliveries
 from weaver_forge.receivers.segments import InboxFull
+from weaver_forge.receivers.webhook_events import Delivery
 from weaver_forge.receivers.webhook_secrets import secrets_of
 from weaver_forge.receivers.webhooks import MAX_BYTES, Webhooks
 from weaver_forge.settings import load
@@ -104,6 +105,27 @@ def test_of_two_equal_deliveries_at_the_same_time_one_is_stored(opened: Any, tmp
 
     assert sorted(a.json()["status"] for a in answers) == [*["known"] * 7, "stored"]
     assert len(stored(tmp_path, "github_actions")) == 1
+
+
+def test_a_second_sender_that_hangs_up_does_not_take_the_record_from_the_first(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhooks, held = opened("github"), Future[None]()
+    monkeypatch.setattr(webhooks._segments["github_actions"], "put", lambda _: held)
+    delivery = Delivery("workflow_run", ("github", "d-1"), "github_actions", RUN)
+
+    async def both() -> Any:
+        first = asyncio.create_task(webhooks._store("github", delivery))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(webhooks._store("github", delivery))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        await asyncio.sleep(0.01)
+        if not held.cancelled():
+            held.set_result(None)
+        return await first
+
+    assert asyncio.run(both()) == "stored"
 
 
 @pytest.mark.parametrize("sender", SENDERS)

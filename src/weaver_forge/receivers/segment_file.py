@@ -39,9 +39,8 @@ class SegmentFile:
         self.path = folder / f".{name}{_OPEN}"
         self.sealed = folder / name
         self.size = 0
-        self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._file = _made(self.path)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
             sync_folder(folder)  # without it a crash of the machine forgets the file, with all that it acknowledged
         except OSError:
             os.close(self._file)
@@ -99,27 +98,45 @@ def framed(records: Sequence[bytes], framing: Framing) -> Iterator[bytes]:
 def recover(folder: Path, *, prefix: str, suffix: str, framing: Framing) -> list[Path]:
     """Seal what a crash left growing; a torn last record, which nobody was told is stored, is cut off.
 
-    Files that a living process writes are left alone. Returns the sealed files.
+    Files that a living process writes are left alone, and so are those that another one seals meanwhile. Returns the
+    sealed files.
 
     Raises:
         OSError: If one cannot be cut or renamed.
     """
     done = []
     for path in sorted(folder.glob(f".{prefix}*{suffix}{_OPEN}")):
-        sealed = folder / path.name[1 : -len(_OPEN)]
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            good = _good_bytes(file, framing)
-            os.ftruncate(file, good)
-            os.fsync(file)
-            _hand_over(path, sealed, is_empty=good == 0)
-        except BlockingIOError:
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
             continue
+        try:
+            if _is_left_over(path, file) and _cut_and_sealed(path, file, framing):
+                done.append(_sealed_name(path))
         finally:
             os.close(file)
-        done += [sealed] if good else []
     return done
+
+
+def _is_left_over(path: Path, file: int) -> bool:
+    """Whether nobody writes it, and nobody sealed it before the lock was ours: nothing of that is to be cut."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return _is_at(path, file)
+
+
+def _cut_and_sealed(path: Path, file: int, framing: Framing) -> bool:
+    good = _good_bytes(file, framing)
+    os.ftruncate(file, good)
+    os.fsync(file)
+    _hand_over(path, _sealed_name(path), is_empty=good == 0)
+    return good > 0
+
+
+def _sealed_name(path: Path) -> Path:
+    return path.with_name(path.name[1 : -len(_OPEN)])
 
 
 def probe(folder: Path) -> None:
@@ -153,6 +170,29 @@ def sync_folder(folder: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def _made(path: Path) -> int:
+    """A new file, locked; made again where another process's ``recover`` removed it before the lock was ours."""
+    while True:
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            is_ours = _is_at(path, file)
+        except OSError:
+            os.close(file)
+            raise
+        if is_ours:
+            return file
+        os.close(file)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Whether a path still is the open file: what is written to a removed one is lost."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
 
 
 def _hand_over(path: Path, sealed: Path, *, is_empty: bool) -> None:

@@ -155,15 +155,15 @@ class Webhooks:
             return "unused"
         if delivery.key in self._deliveries:
             return "known"
+        # Shielded, both: a sender that hangs up must not take the record from another that waits for it too.
         before = self._waiting.get(delivery.key)
         if before is not None:
-            await asyncio.wrap_future(before)
+            await asyncio.shield(asyncio.wrap_future(before))
             return "known"
         line = sealed(sender, delivery.event, " ".join(delivery.key[1:]), self._now(), delivery.body)
         future = self._segments[delivery.source].put(line)
         self._waiting[delivery.key] = future
         try:
-            # Shielded: a sender that hangs up must not take the record from another that waits for it too.
             await asyncio.shield(asyncio.wrap_future(future))
         finally:
             self._waiting.pop(delivery.key, None)
