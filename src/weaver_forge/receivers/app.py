@@ -22,6 +22,23 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 TEXT = "text/plain; charset=utf-8"
 
+_OPEN_BYTES_IN_FLIGHT = 4 * 25_000_000
+"""Of bodies of routes whose caller is not known before the body is read: apart, so that strangers cannot use up what
+those have who showed a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a body may take.
+
+    Args:
+        idle_s: Seconds without a byte.
+        total_s: Seconds from its beginning to its end.
+    """
+
+    idle_s: float = 30.0
+    total_s: float = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -66,21 +83,33 @@ class Request:
     headers: Mapping[str, str]
     receive: Receive = field(repr=False)
     ticket: "Ticket" = field(repr=False)
+    patience: Patience = Patience()
 
     async def body(self, limit: int) -> bytes:
         """Read the body, as sent.
 
         Raises:
             BodyTooLarge: If it has more than ``limit`` bytes; judged by Content-Length before any is read.
-            Refused: With 503, if too many bytes of other requests are in memory.
+            Refused: With 503, if too many bytes of other requests are in memory; with 408, if it takes too long.
             Disconnected: If the client went away.
         """
         announced = self.headers.get("content-length", "")
         if announced.isascii() and announced.isdigit() and int(announced) > limit:
             raise BodyTooLarge
+        try:
+            async with asyncio.timeout(self.patience.idle_s) as deadline:
+                return await self._read(limit, deadline)
+        except TimeoutError as error:
+            closing = {"Connection": "close"}  # else the rest of the body would be read, however long it takes
+            raise Refused(Answer(408, b"the body took too long\n", headers=closing)) from error
+
+    async def _read(self, limit: int, deadline: asyncio.Timeout) -> bytes:
+        now = asyncio.get_running_loop().time
+        end = now() + self.patience.total_s
         chunks: list[bytes] = []
         size = 0
         while True:
+            deadline.reschedule(min(now() + self.patience.idle_s, end))
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise Disconnected
@@ -151,13 +180,17 @@ def application(
     *,
     tokens: Tokens,
     max_bytes_in_flight: int,
+    max_open_bytes_in_flight: int = _OPEN_BYTES_IN_FLIGHT,
+    patience: Patience = Patience(),
 ) -> Application:
     """Build the ASGI application of some routes.
 
     Args:
         routes: All of them; a path may be there once.
         tokens: Who may use routes that are not open.
-        max_bytes_in_flight: Bytes of bodies that may be in reading at once.
+        max_bytes_in_flight: Bytes of bodies that may be in memory at once.
+        max_open_bytes_in_flight: The same for open routes, apart.
+        patience: How long a body may take.
 
     Raises:
         ValueError: If two routes have the same path.
@@ -166,16 +199,18 @@ def application(
     for route in routes:
         if table.setdefault(route.path, route) is not route:
             raise ValueError(f"two routes for {route.path}")
-    budget = Budget(max_bytes_in_flight)
+    known, strangers = Budget(max_bytes_in_flight), Budget(max_open_bytes_in_flight)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
-        request = Request(scope["method"], scope["path"], query, headers, receive, Ticket(budget))
+        route = table.get(scope["path"])
+        ticket = Ticket(strangers if route is not None and route.is_open else known)
+        request = Request(scope["method"], scope["path"], query, headers, receive, ticket, patience)
         try:
-            answer = await _answer(table.get(request.path), request, tokens)
+            answer = await _answer(route, request, tokens)
         except Disconnected:
             return
         finally:

@@ -25,6 +25,9 @@ RECEIVED = "received"
 _MAX_BYTES_IN_FLIGHT = 4
 """Times the largest request."""
 
+_CONNECTIONS = 800
+"""HTTP connections at once, each with its buffers; with more, requests are answered with 503."""
+
 _KEEP_ALIVE_S = 75
 """Longer than the minute in which SDKs send metrics, so that their connections stay."""
 
@@ -76,6 +79,7 @@ def _run_http(
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_STOP_S,
     )

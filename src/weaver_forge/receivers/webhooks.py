@@ -9,6 +9,7 @@ takes the envelopes in.
 400   genuine, but nothing that this sender sends
 401   the signature or token is missing or wrong
 404   no secret is configured for this sender: the endpoint is off, not open
+408   the body takes too long
 413   the body is larger than 25 MB
 415   the body is compressed, which none of the senders does
 503   the disk does not take it now: the sender is asked to come again (Retry-After)
