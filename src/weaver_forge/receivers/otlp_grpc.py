@@ -2,10 +2,11 @@
 
 Put here how gRPC carries messages and answers. The handlers take bytes, not objects: a message is stored as it was
 sent and is parsed once, by the pruned classes. grpc's own decompression is off, because it knows no limit on what
-comes out; a message says by its first bytes how it is packed, which no OTLP message begins with.
+comes out; a message says by its first bytes how it is packed, which no OTLP message begins with. The token is looked
+at before a message is read, and a message is read by the thread that handles it: no more are in memory than threads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
@@ -24,7 +25,9 @@ _SERVICES: dict[Signal, str] = {
     "metrics": "opentelemetry.proto.collector.metrics.v1.MetricsService",
     "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
 }
-_THREADS = 16
+_THREADS = 8
+"""Messages in memory at once: the rest of the calls waits unread, each with no more than a window of the transport."""
+
 _WAITING = 64
 """Calls at once; more are turned away with RESOURCE_EXHAUSTED by grpc itself."""
 
@@ -39,7 +42,8 @@ def start(intake: OtlpIntake, tokens: Tokens, host: str, port: int) -> tuple[grp
     """
     server = grpc.server(
         ThreadPoolExecutor(_THREADS, thread_name_prefix="otlp-grpc"),
-        handlers=[_service(intake, tokens, signal) for signal in SIGNALS],
+        handlers=[_service(intake, signal) for signal in SIGNALS],
+        interceptors=[_Door(intake, tokens)],
         options=[
             ("grpc.max_receive_message_length", intake.limits.message),
             ("grpc.max_send_message_length", 4 * 2**20),
@@ -61,18 +65,46 @@ def start(intake: OtlpIntake, tokens: Tokens, host: str, port: int) -> tuple[grp
     return server, bound
 
 
-def _service(intake: OtlpIntake, tokens: Tokens, signal: Signal) -> grpc.GenericRpcHandler:
+class _Door(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has no types
+    """Turns away who shows no valid token, before anything of the message is read."""
+
+    def __init__(self, intake: OtlpIntake, tokens: Tokens) -> None:
+        self._intake, self._tokens = intake, tokens
+        # For a stream of requests grpc reads only what the handler asks for: this one asks for nothing.
+        self._refusing = {
+            f"/{service}/Export": grpc.stream_unary_rpc_method_handler(self._refuser(signal))
+            for signal, service in _SERVICES.items()
+        }
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        """Go on to the service, or to a refusal; what is no Export is grpc's to answer."""
+        headers = {str(key): str(value) for key, value in handler_call_details.invocation_metadata}
+        refusing = self._refusing.get(handler_call_details.method)
+        if refusing is None or self._tokens.admits(headers):
+            return continuation(handler_call_details)
+        return refusing
+
+    def _refuser(self, signal: Signal) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
+        def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+            self._intake.count_refused("grpc", signal, "unauthorized")
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "a valid bearer token is needed")
+            raise AssertionError("abort raises")
+
+        return refuse
+
+
+def _service(intake: OtlpIntake, signal: Signal) -> grpc.GenericRpcHandler:
     # Without serializers messages are bytes, in and out.
-    export = grpc.unary_unary_rpc_method_handler(_exporter(intake, tokens, signal))
+    export = grpc.unary_unary_rpc_method_handler(_exporter(intake, signal))
     return grpc.method_handlers_generic_handler(_SERVICES[signal], {"Export": export})
 
 
-def _exporter(intake: OtlpIntake, tokens: Tokens, signal: Signal) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+def _exporter(intake: OtlpIntake, signal: Signal) -> Callable[[bytes, grpc.ServicerContext], bytes]:
     def export(body: bytes, context: grpc.ServicerContext) -> bytes:
-        headers = {str(key): str(value) for key, value in context.invocation_metadata()}
-        if not tokens.admits(headers):
-            intake.count_refused("grpc", signal, "unauthorized")
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, "a valid bearer token is needed")
         try:
             data = unpacked(body, _packing(body), intake.limits.message)
             taken = intake.take(signal, "protobuf", data)
