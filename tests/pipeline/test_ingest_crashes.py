@@ -163,7 +163,7 @@ class Sent:
         sealed = self._messages(4, n_spans=10) + self._points() + self._logs() + self._bad()
         part = self.inbox / "otlp" / "received" / f".{number}.open"
         part.write_bytes(sealed)
-        part.rename(part.with_name(f"traces-{number}.otlp"))
+        part.rename(part.with_name(f"{number}.otlp"))
         with (self.inbox / "otlp" / "growing.pb").open("ab") as growing:
             growing.write(self._messages(3, n_spans=15) + (self._bad() if number % 3 == 0 else b""))
         case = f'<testcase classname="c" name="t{number}" time="1"/>'
