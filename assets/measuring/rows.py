@@ -28,6 +28,7 @@ class Row:
         value: The figure in words.
         ratio: What it is compared with, in words.
         note: Why it was not measured, or cannot be judged.
+        failed: Why it could not be measured although it should have been.
     """
 
     figure: str
@@ -37,6 +38,7 @@ class Row:
     most: float | None = None
     least: float | None = None
     note: str = ""
+    failed: str = ""
 
     @property
     def bar(self) -> str:
@@ -47,7 +49,9 @@ class Row:
 
     @property
     def outcome(self) -> str:
-        """``met``, ``missed``, ``not measured``, ``unclear``; empty without a bar."""
+        """``met``, ``missed``, ``not measured``, ``unclear``, ``failed``; empty without a bar."""
+        if self.failed:
+            return f"failed: {self.failed}"
         if not self.bar:
             return ""
         if self.measured is None:
@@ -103,8 +107,8 @@ def clickhouse(bench: Bench) -> list[Row]:
     if bench.peer is None:
         note = "pip install chdb in an environment of its own and name its python with --chdb"
         return [Row(figure=figure, value="-", least=1, note=note)]
-    whole = bench.pair[1]
     peer = bench.clickhouse()
+    whole = bench.pair[1]
     ratio = _ratio(peer, whole)
     words = f"{_per_cpu(peer)}, {peer['peak_mb']:.0f} MB"
     return [Row(figure=figure, value=f"{ratio:.2f}", measured=ratio, least=1, ratio=f"ClickHouse: {words}")]

@@ -10,7 +10,7 @@ from assets.measuring.bench import Bench
 from assets.measuring.corpora import Corpora, Sizes
 from assets.measuring.rows import GROUPS, Row
 from assets.resources import Emit
-from weaver_forge.errors import MissingInput, UsageError
+from weaver_forge.errors import MissingInput, SourceError, UsageError
 from weaver_forge.settings import Settings
 
 N_SPANS, N_COMMITS, FULL_COMMITS = 1_000_000, 10_000, 100_000
@@ -39,7 +39,10 @@ def ingest_benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emi
 
         bench = Bench(settings, corpora, peer, tell)
         for group in groups:
-            rows += [(group, row) for row in GROUPS[group](bench)]
+            made = _measured(group, bench)
+            rows += [(group, row) for row in made]
+            for row in made:
+                emit({"event": "progress", "step": group, "message": f"{row.figure}: {row.value} {row.outcome}"})
     emit({
         "event": "table",
         "title": f"Ingest of {sizes.n_spans:,} spans, {sizes.n_more:,} where it says more",
@@ -48,7 +51,15 @@ def ingest_benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emi
     })  # fmt: skip
     said = list(starmap(_said, rows))
     emit({"event": "result", "data": {"spans": sizes.n_spans, "more": sizes.n_more, "rows": said}})
-    return 0
+    return SourceError.exit_code if any(row.failed for _, row in rows) else 0
+
+
+def _measured(group: str, bench: Bench) -> list[Row]:
+    """The rows of a group; one that says so where a measure failed, so that the others are not lost."""
+    try:
+        return GROUPS[group](bench)
+    except SourceError as problem:
+        return [Row(figure=group, value="-", failed=problem.what)]
 
 
 def _chosen(names: list[str]) -> list[str]:

@@ -91,6 +91,20 @@ def test_a_figure_exactly_at_its_bar_meets_it() -> None:
     assert (at_most.outcome, replace(at_most, measured=10.1).outcome) == ("met", "missed")
 
 
+def test_a_measure_that_fails_costs_its_own_row(tmp_path: Path) -> None:
+    peer = tmp_path / "python"
+    peer.write_text("#!/bin/sh\necho it broke >&2\nexit 1\n", encoding="utf-8")
+    peer.chmod(0o755)
+    events: list[Any] = []
+
+    code = ingest_benchmark(
+        settings(), {"spans": 1000, "only": ["clickhouse"], "chdb": str(peer), "data": str(tmp_path)}, events.append
+    )
+
+    (row,) = events[-1]["data"]["rows"]
+    assert (code, row["outcome"]) == (5, "failed: the measure failed: it broke")
+
+
 def test_too_small_a_disk_is_said_before_anything_is_made(tmp_path: Path) -> None:
     corpora = Corpora(tmp_path, Sizes(10**12, 10**12, 1))
 
