@@ -29,6 +29,7 @@ from weaver_forge.contracts.tables.traces import (
 from weaver_forge.settings import Settings
 from weaver_forge.warehouse import Warehouse, marts, touched
 from weaver_forge.warehouse.connection import transaction
+from weaver_forge.warehouse.views import narrow_span_view
 
 MARTS = (
     CORE_TRACE_RED_MINUTES,
@@ -89,6 +90,7 @@ def _computed(
     is_pending = bool(touched.pending_days(con, start, end))
     if not is_pending:
         minutes = touched.SPANS.all_of(con, start, end)
+    _narrow(warehouse, con, minutes)
     red = touched.ranges(minutes["minute_at"], touched.MINUTE)
     kindless, called = touched.children(con, red, minutes["minute_at"]) if is_pending else ([], [])
     red = touched.ranges([*minutes["minute_at"], *kindless], touched.MINUTE)
@@ -115,6 +117,17 @@ def _computed(
         touched.points_are_of(con, stale)
     written |= {CORE_TRACE_MINUTES.name: minutes.height, CORE_TRACE_DAYS.name: len(stale)}
     return {name: {"rows_written": n} for name, n in written.items()}
+
+
+def _narrow(warehouse: Warehouse, con: duckdb.DuckDBPyConnection, minutes: pl.DataFrame) -> None:
+    """Have this connection see the spans that marts of these minutes may depend on, of the files that were counted."""
+    if minutes.is_empty():
+        return
+    first, last = minutes["minute_at"][0] - touched.AROUND, minutes["minute_at"][-1] + touched.AROUND
+    names = touched.files_of(con, first, last)
+    files = [file for file in warehouse.spans.ranges() if file.path.name in names]
+    if len(files) == len(names):  # else some were joined meanwhile: all files are shown, as they were counted
+        narrow_span_view(con, files)
 
 
 def _days(found: list[touched.Range]) -> set[date]:

@@ -35,6 +35,10 @@ _MOST_RANGES = 12
 _LONGEST = timedelta(hours=6)
 """Of spans that are recomputed in one query: whole hours."""
 
+AROUND = PARENT_REACH + PARENT_LAG + 2 * HOUR
+"""Farther away than this no span matters to the marts of a minute: hours of calls are touched within ``PARENT_REACH``
+or ``PARENT_LAG``, and their callers are looked for as far again the other way. Two hours round it up."""
+
 Range = tuple[datetime, datetime]
 """``[start, end)`` in naive UTC."""
 
@@ -85,6 +89,12 @@ def count_files(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> int:
             )
         """)  # noqa: S608
     return new
+
+
+def files_of(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> set[str]:
+    """Names of the counted files that have spans in a range."""
+    sql = f"select distinct file from {CORE_TRACE_FILE_MINUTES.name} where minute_at >= ? and minute_at < ?"  # noqa: S608
+    return {name for (name,) in con.execute(sql, [start, end]).fetchall()}
 
 
 def pending_days(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> list[date]:

@@ -24,6 +24,17 @@ def refresh_span_views(con: duckdb.DuckDBPyConnection, files: Sequence[LakeFile]
     con.execute(f"create or replace view {quoted(CORE_TRACE_SPANS.name)} as {core}")
 
 
+def narrow_span_view(con: duckdb.DuckDBPyConnection, files: Sequence[LakeFile]) -> None:
+    """Have ``core_trace__spans`` show only these files to this connection: a query opens every file of its view.
+
+    Does nothing where a file may have spans without a kind: whether such a span is an entry depends on all files.
+    """
+    if files and all(file.lowest is not None and file.lowest > 0 for file in files):
+        paths = [file.path for file in files]
+        core = span_view_sql(paths, with_kinds=paths)
+        con.execute(f"create or replace temp view {quoted(CORE_TRACE_SPANS.name)} as {core}")
+
+
 def refresh_lake_view(con: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]) -> None:
     """Make the view of a lake's table show exactly these files; typed and empty without any."""
     sql = _raw_sql(table, files) if files else _empty_sql(table)
