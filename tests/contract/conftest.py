@@ -105,9 +105,11 @@ def _marts(folder: Path, plan: OrganisationPlan) -> dict[str, pl.DataFrame]:
         files.append(path.with_suffix(".parquet"))
         spans = pl.concat(frames)
         judging.add_spans(spans)
-        spans.select(name for name, kind in spans.schema.items() if not isinstance(kind, pl.List)).write_parquet(
-            files[-1]
-        )
+        maps = [name for name, kind in spans.schema.items() if isinstance(kind, pl.List)]
+        as_maps = ", ".join(f"map_from_entries({name}) as {name}" for name in maps)
+        with duckdb.connect() as con:
+            con.register("spans", spans.to_arrow())
+            con.execute(f"copy (select * replace ({as_maps}) from spans) to '{files[-1]}' (format parquet)")
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")
         con.execute(f"create view {operations.CORE_TRACE_SPANS.name} as {span_view_sql(files)}")

@@ -9,6 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from weaver_forge.decode.otlp import decode_messages
+from weaver_forge.decode.otlp_framing import Message
 from weaver_forge.errors import SourceError
 from weaver_forge.semconv.compile import documents
 from weaver_forge.semconv.finding import LEVELS, Place
@@ -18,6 +20,7 @@ from weaver_forge.semconv.registry import Registry, shipped
 from weaver_forge.semconv.renaming import Renaming
 from weaver_forge.semconv.samples import check_samples, infer_type, read_samples
 from weaver_forge.semconv.signals import metric_findings
+from weaver_forge.semconv.upgrade import FILLED_BY, PROMOTED
 from weaver_forge.settings import test_data as outside_data
 
 LIVE_CHECK = "semconv/weaver_live_check/crates/weaver_live_check"
@@ -235,6 +238,27 @@ def test_counts_in_bulk_are_those_of_one_after_the_other() -> None:
     assert ("type_mismatch", "thread.id") not in counts
     classes = judging.signals().group_by("signal_class").agg(pl.col("n_spans").sum()).sort("signal_class")
     assert classes.rows() == [("http_client", 30), ("http_server", 30)]
+
+
+def test_an_old_name_that_fills_a_column_is_counted_once_and_as_the_old_name() -> None:
+    """The promoted column is ours: its current name was not sent, and its value is no value of the current enum."""
+    old = {"http.method": "GET", "http.status_code": 200, "db.system": "mssql", "net.peer.name": "db"}
+    values = {str: "stringValue", int: "intValue"}
+    pairs = [{"key": key, "value": {values[type(value)]: value}} for key, value in old.items()]
+    span = {"traceId": "01" * 16, "spanId": "02" * 8, "name": "q", "kind": 3, "attributes": pairs}
+    environment = [{"key": "deployment.environment", "value": {"stringValue": "prod"}}]
+    document = {"resourceSpans": [{"resource": {"attributes": environment}, "scopeSpans": [{"spans": [span]}]}]}
+    spans = decode_messages([Message("line 1", json.dumps(document).encode(), "json")], "a").tables["raw_otlp__spans"]
+    judging = Judging(shipped(), Renaming(shipped()))
+
+    judging.add_spans(spans)
+
+    assert {PROMOTED[new] for new, before in FILLED_BY.items() if before in old} == {
+        column for column in PROMOTED.values() if spans[column][0] is not None
+    }
+    assert set(judging.findings()["attribute"]) == {*old, "deployment.environment"}
+    assert judging.quality().select("n_samples", "n_violations", "score").rows() == [(5, 5, 0.0)]
+    assert judging.signals().select("signal_class", "n_upgraded").rows() == [("db_client", 1)]
 
 
 def test_what_a_class_of_spans_requires_is_counted_where_it_is_absent() -> None:

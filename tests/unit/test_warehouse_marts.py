@@ -59,11 +59,19 @@ def lake(con: duckdb.DuckDBPyConnection, folder: Path, *files: list[dict[str, An
     """Write each list of spans to a file of its own and make the view over them."""
     paths = []
     for number, rows in enumerate(files):
-        schema = {k: v for k, v in otlp.empty(RAW_OTLP_SPANS).schema.items() if not isinstance(v, pl.List)}
-        frame = pl.DataFrame([{k: row[k] for k in schema} for row in rows], schema=schema)
+        frame = pl.DataFrame(rows, schema=otlp.empty(RAW_OTLP_SPANS).schema)
         paths.append(folder / f"it's {number}.parquet")
-        frame.write_parquet(paths[-1])
+        stored(con, frame, paths[-1])
     con.execute(f"create or replace view core_trace__spans as {span_view_sql(paths)}")
+
+
+def stored(con: duckdb.DuckDBPyConnection, spans: pl.DataFrame, path: Path) -> None:
+    """Write a file as the lake has it, its maps as maps."""
+    con.register("spans", spans.to_arrow())
+    maps = ", ".join(f"map_from_entries({name}) as {name}" for name in ("attributes", "resource_attributes"))
+    quoted = str(path).replace("'", "''")
+    con.execute(f"copy (select * replace ({maps}) from spans) to '{quoted}' (format parquet)")
+    con.unregister("spans")
 
 
 def red_table(con: duckdb.DuckDBPyConnection, rows: dict[str, list[Any]]) -> None:
@@ -99,6 +107,38 @@ def test_the_view_has_the_contracts_columns_types_and_meanings(con: duckdb.DuckD
     assert view["is_entry"].to_list() == [True, False, True, False]
     assert view["duration_ms"][0] == 250
     assert view["started_at"][0] == DAY + timedelta(seconds=61.5)
+
+
+def test_the_view_says_what_the_conventions_say_now(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """An old name fills a raw column whatever the kind of the span; the peer of a server is its client."""
+
+    def sent(span_id: str, kind: int, columns: dict[str, str], **attributes: str) -> dict[str, Any]:
+        pairs = [{"key": key.replace("__", "."), "value": value} for key, value in attributes.items()]
+        return span(span_id, "web", kind, attributes=pairs, **columns)
+
+    peer = {"server_address": "other"}
+    rows = [
+        sent("a", CLIENT, peer, net__peer__name="other"),
+        sent("b", SERVER, peer, net__peer__name="other", net__host__name="me"),
+        sent("c", SERVER, {"server_address": "me"}, net__peer__name="other"),
+        sent("d", INTERNAL, peer, net__peer__name="other"),
+        sent("e", SERVER, {"server_address": "me"}, client__address="you"),
+        sent("f", CLIENT, {"db_system_name": "mssql"}, db__system="mssql"),
+        sent("g", CLIENT, {"db_system_name": "vertica"}, db__system="vertica"),
+        sent("h", CLIENT, {"db_system_name": "mssql"}),
+        sent("i", CLIENT, {"rpc_method": "Pay"}, rpc__service="shop.Till"),
+        sent("j", CLIENT, {"rpc_method": "shop.Till/Pay"}, rpc__service="shop.Till"),
+    ]
+
+    lake(con, tmp_path, rows)
+
+    columns = "span_id, server_address, client_address, db_system_name, rpc_method"
+    view = con.sql(f"select {columns} from core_trace__spans order by span_id").fetchall()
+    assert [row[1:3] for row in view[:5]] == [
+        ("other", None), ("me", "other"), ("me", "other"), (None, None), ("me", "you")
+    ]  # fmt: skip
+    assert [row[3] for row in view[5:8]] == ["microsoft.sql_server", "vertica", "mssql"]
+    assert [row[4] for row in view[8:]] == ["shop.Till/Pay", "shop.Till/Pay"]
 
 
 def test_without_kinds_the_parent_decides_what_an_entry_is(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -248,9 +288,9 @@ def test_outside_spans_without_kinds_have_entries_and_edges(con: duckdb.DuckDBPy
     if root is None:
         pytest.skip("WEAVER_FORGE_TEST_DATA names no folder")
     data = gzip.decompress((root / "otlp/nezha/normal_online-boutique_2022-08-23_traces.pb.gz").read_bytes())
-    frame = otlp.decode([Frame("t", data)]).tables[RAW_OTLP_SPANS.name].drop("attributes", "resource_attributes")
+    frame = otlp.decode([Frame("t", data)]).tables[RAW_OTLP_SPANS.name]
     frame = frame.unique(["trace_id", "span_id"])
-    frame.write_parquet(tmp_path / "a.parquet")
+    stored(con, frame, tmp_path / "a.parquet")
     con.execute(f"create view core_trace__spans as {span_view_sql([tmp_path / 'a.parquet'])}")
     parents = frame.select("trace_id", parent_span_id="span_id", parent_name="service_name")
     looked_up = frame.join(parents, on=["trace_id", "parent_span_id"], how="left")

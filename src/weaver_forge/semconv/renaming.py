@@ -4,10 +4,11 @@ The registry's ``renamed_to`` counts first, then the chained renames of its sche
 name that is current. A rename is *not* always a change of name alone, so these are held back or translated:
 
 * **Values that change** (``db.system`` -> ``db.system.name``: ``mssql`` is ``microsoft.sql_server`` now;
-  ``net.transport``: ``ip_tcp`` is ``tcp``; ``rpc.system``; connection states) are translated by ``VALUES``. A value
-  that the old enum defines, the new one does not, and for which no translation is certain is not upgraded: the
-  span keeps the old attribute alone. Values that no enum defines are open and carried as they are. Deprecated
-  members become the member that replaced them (``publish`` -> ``send``).
+  ``net.transport``: ``ip_tcp`` is ``tcp``; ``rpc.system``; gRPC's numbers; connection states) are translated by
+  ``VALUES``. A value that the old enum defines, the new one does not, and for which no translation is certain is
+  not upgraded: the span keeps the old attribute alone. Where the conventions leave the new enum open for such
+  values (``OPEN``: ``vertica``, ``java_rmi``), and of values that no enum defines, the value is carried as it is.
+  Deprecated members become the member that replaced them (``publish`` -> ``send``).
 * **Meanings that depend on the span's kind**: ``net.host.*`` is the server's side only on server and consumer
   spans, and ``net.peer.*`` (which has no single successor in the registry) is the server on client and producer
   spans and the client on the others. Without a kind they are not upgraded.
@@ -16,7 +17,15 @@ name that is current. A rename is *not* always a change of name alone, so these 
 * ``cicd.pipeline.run.task.status`` of the old github receiver says ``failure`` of skipped tasks too, so ``failure``
   is not upgraded here; ``aliases.task_result`` decides it by the span's status.
 * ``http.status_code`` and all other renames keep type and meaning. Deprecations without a single successor
-  (``http.flavor``, ``rpc.service``, ...) are never upgraded.
+  (``http.flavor``, ``rpc.service``, ...) are never upgraded, but for those of ``GUIDED``.
+
+Changes of value that the conventions' migration guides (docs/non-normative: http, db, messaging, rpc, code-attrs)
+name and that are **not** made: ``http.request.method`` writes unknown methods as ``_OTHER`` (which are known is each
+instrumentation's own list); ``http.request.header.<key>`` no longer writes ``_`` for ``-`` (not to be undone);
+``http.target`` is split into path and query; ``code.function.name`` joins ``code.namespace`` and ``code.function``
+by what the language writes between them; durations of metrics are seconds now, not milliseconds (metrics keep the
+name and unit that they were sent with). ``rpc.method`` is joined with ``rpc.service`` in ``core_trace__spans``,
+where the row is at hand. The guides of messaging and code change no other values.
 """
 
 from collections.abc import Mapping
@@ -36,8 +45,22 @@ BY_KIND: dict[str, tuple[tuple[frozenset[int], str], ...]] = {
 }
 """Old name -> the current one by span kind."""
 
+GUIDED: Mapping[str, str] = {"rpc.grpc.status_code": "rpc.response.status_code"}
+"""Old name -> current one where the registry says in words alone what its migration guide says in a table."""
+
+OPEN = frozenset({"db.system", "rpc.system"})
+"""Old enums whose dropped members stay as values of one's own: so the guide of rpc, and OpenTelemetry's Java agent
+(``SemconvStability.stableDbSystemName``) for databases."""
+
 METRICS_ONLY = frozenset({"state", "pool.name"})
 """Too short to be meant outside the metrics that the schema file names."""
+
+_GRPC = (
+    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
+    *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED"),
+    *("INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
+)
+"""gRPC's status codes by number (grpc/grpc, doc/statuscodes.md)."""
 
 VALUES: Mapping[str, Mapping[str, str]] = {
     "db.system": {
@@ -62,14 +85,17 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "redshift": "aws.redshift",
         "spanner": "gcp.spanner",
     },
+    "net.protocol.version": {"2.0": "2", "3.0": "3"},
     "net.transport": {"ip_tcp": "tcp", "ip_udp": "udp"},
+    "rpc.grpc.status_code": {str(number): name for number, name in enumerate(_GRPC)},
     "rpc.system": {"apache_dubbo": "dubbo", "connect_rpc": "connectrpc"},
     "cicd.pipeline.run.status": RESULTS,
     "cicd.pipeline.run.task.status": RESULTS,
     "cicd.pipeline.task.run.status": RESULTS,
     "system.network.state": {"close": "closed", "syn_recv": "syn_received"},
 }
-"""Old attribute -> old value -> new value, from the conventions' migration guides."""
+"""Old attribute -> old value -> new value: from the conventions' migration guides, the registry's deprecated members,
+and for databases the table of OpenTelemetry's Java agent (``SemconvStability``) with the names that it leaves out."""
 
 _AMBIGUOUS: Mapping[str, tuple[str, ...]] = {"cicd.pipeline.run.task.status": ("failure",)}
 
@@ -91,6 +117,7 @@ class Renaming:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry = registry.over(Registry(renames=ALIASES))
         self.names = {old: new for old in _candidates(registry) if (new := _current(registry, old)) is not None}
+        self.names |= {old: new for old, new in GUIDED.items() if registry.find(new) is not None}
         self._prefixes = tuple(old for old in self.names if _is_template(registry, old))
         self._values: dict[tuple[str, str], dict[str, str | None]] = {}
 
@@ -124,7 +151,8 @@ class Renaming:
         """Values that do not stay: translated, or None where the old meaning has no certain successor."""
         if (old, new) not in self._values:
             before, after = _members(self.registry.find(old)), _members(self.registry.find(new))
-            changes: dict[str, str | None] = dict.fromkeys(set(before) - set(after)) if after else {}
+            dropped = set(before) - set(after) if after and old not in OPEN else ()
+            changes: dict[str, str | None] = dict.fromkeys(dropped)
             changes |= {value: to for value, to in after.items() if to}
             changes |= VALUES.get(old, {})
             changes |= dict.fromkeys(_AMBIGUOUS.get(old, ()))

@@ -14,7 +14,7 @@ import polars as pl
 from weaver_forge.semconv.classes import classed
 from weaver_forge.semconv.registry import Registry
 from weaver_forge.semconv.renaming import Renaming
-from weaver_forge.semconv.upgrade import PROMOTED, additions, exploded
+from weaver_forge.semconv.upgrade import FILLED_BY, PROMOTED, additions, exploded
 
 OWNER = ["service_key", "day_at", "signal", "signal_class"]
 TALLY: Mapping[str, Any] = {
@@ -44,6 +44,13 @@ _RESOURCE = {
     "deployment.environment.name": ("deployment_environment_name", ""),
 }
 """Resource attribute -> the column it stands in, and what that says when it is absent."""
+
+_BETWEEN, _WITHIN = "\x1e", "\x1f"
+"""ASCII's own separators: no attribute is named with them."""
+
+_ENVIRONMENT = "deployment.environment.name"
+_OLD_ENVIRONMENT = _BETWEEN + "deployment.environment" + _WITHIN
+"""The old name fills the column too and stays in the map; then the current one was not said."""
 
 
 def tally_spans(spans: pl.DataFrame, registry: Registry, renaming: Renaming) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -102,6 +109,8 @@ def tally_resources(rows: pl.DataFrame, time: str) -> pl.DataFrame:
     parts = []
     for key, (column, absent) in _RESOURCE.items():
         there = distinct.filter(pl.col(column).is_not_null() & (pl.col(column) != absent))
+        if key == _ENVIRONMENT:
+            there = there.filter(~(_BETWEEN + pl.col("said")).str.contains(_OLD_ENVIRONMENT, literal=True))
         parts.append(there.select("service_key", "day_at", key=pl.lit(key), value=pl.col(column)))
     halves = pl.col("said").str.split_exact(_WITHIN, 1).struct.rename_fields(["key", "value"])
     rest = (
@@ -150,25 +159,27 @@ class _Grouped:
         ways = _ways(known["key"], registry)
         asked = [*ways["enum"], *ways["typed"]]
         counts = known.filter(~pl.col("key").is_in(asked)).join(self.groups.select("row", "n"), on="row")
-        there = [exploded(self.rows).filter(pl.col("key").is_in(asked))]
-        there += [
-            _promoted(self.rows, key) for key, name in PROMOTED.items() if key in asked and name in self.rows.columns
-        ]
-        valued = pl.concat(there)
-        valued = valued.with_columns(row=self.group.gather(valued["row"]))
+        in_map = self._of_group(exploded(self.rows).filter(pl.col("key").is_in(asked)))
+        columns = [key for key, name in PROMOTED.items() if key in asked and name in self.rows.columns]
+        promoted = [self._of_group(_promoted(self.rows, key)) for key in columns]
+        said = [pairs.join(known, on=["row", "key"], how="semi") for pairs in promoted]
+        valued = pl.concat([in_map, *said])
         detailed = _detailed(valued, registry).group_by("row", "key", "detail").agg(pl.len().cast(pl.Int64).alias("n"))
         return pl.concat([counts.select("row", "key", pl.lit("").alias("detail"), "n"), detailed])
+
+    def _of_group(self, pairs: pl.DataFrame) -> pl.DataFrame:
+        return pairs.with_columns(row=self.group.gather(pairs["row"]))
 
 
 def _grouped(rows: pl.DataFrame, time: str, signal: str, example: pl.Expr, **by: pl.Expr) -> _Grouped:
     names = pl.col("attributes").list.eval(pl.element().struct.field("key")).list.join(_BETWEEN).fill_null("")
-    columns = {key: column for key, column in PROMOTED.items() if column in rows.columns}
     more = [
-        pl.when(pl.col(column).is_not_null()).then(pl.lit(_BETWEEN + key)).otherwise(pl.lit(""))
-        for key, column in columns.items()
+        pl.when(_is_said(key)).then(pl.lit(_BETWEEN + key)).otherwise(pl.lit(""))
+        for key, column in PROMOTED.items()
+        if column in rows.columns
     ]
-    keys = pl.concat_str(names, *more).str.strip_chars_start(_BETWEEN)
-    base = rows.select(*_owner(time), **by, keys=keys, example=example)
+    keys = pl.concat_str("names", *more).str.strip_chars_start(_BETWEEN)
+    base = rows.with_columns(names=names).select(*_owner(time), **by, keys=keys, example=example)
     on = ["service_key", "day_at", *by, "keys"]
     groups = (
         base.group_by(on, maintain_order=True)
@@ -178,6 +189,19 @@ def _grouped(rows: pl.DataFrame, time: str, signal: str, example: pl.Expr, **by:
     )
     joined = base.join(groups.select("row", *on), on=on, how="left", nulls_equal=True, maintain_order="left")
     return _Grouped(rows, groups, joined["row"])
+
+
+def _is_said(key: str) -> pl.Expr:
+    """Whether a promoted attribute was sent under its own name, with the names in the map as column ``names``.
+
+    A column that an old name fills was not; of a sender of both names only the old one is seen, since both have one
+    value as a rule.
+    """
+    there = pl.col(PROMOTED[key]).is_not_null()
+    if key not in FILLED_BY:
+        return there
+    around = pl.concat_str(pl.lit(_BETWEEN), "names", pl.lit(_BETWEEN))
+    return there & ~around.str.contains(_BETWEEN + FILLED_BY[key] + _BETWEEN, literal=True)
 
 
 def added_up(tallies: list[pl.DataFrame]) -> pl.DataFrame:
@@ -212,8 +236,6 @@ def shape(value: pl.Expr) -> pl.Expr:
 
 
 _DAY_NS = 86_400_000_000_000
-_BETWEEN, _WITHIN = "\x1e", "\x1f"
-"""ASCII's own separators: no attribute is named with them."""
 
 
 def _owner(time: str) -> tuple[pl.Expr, pl.Expr]:

@@ -23,6 +23,14 @@ PROMOTED: Mapping[str, str] = {
 }
 """Attributes of ``raw_otlp__spans`` that stand in columns of their own, not in the map."""
 
+FILLED_BY: Mapping[str, str] = {
+    "http.request.method": "http.method",
+    "http.response.status_code": "http.status_code",
+    "db.system.name": "db.system",
+    "server.address": "net.peer.name",
+}
+"""Promoted attribute -> the old name whose value fills its column too, while the old name stays in the map."""
+
 _PAIR = pl.Struct({"key": pl.String, "value": pl.String})
 
 
