@@ -7,6 +7,7 @@ import pytest
 
 from weaver_forge.receivers.app import Answer, Application, Patience, Request, Route, application
 from weaver_forge.receivers.auth import Tokens
+from weaver_forge.receivers.budget import Budget
 
 
 async def taken(request: Request) -> Answer:
@@ -15,7 +16,7 @@ async def taken(request: Request) -> Answer:
 
 def app(**changes: Any) -> Application:
     routes = [Route("/open", taken, is_open=True), Route("/closed", taken)]
-    return application(routes, tokens=Tokens(("t",)), **({"max_bytes_in_flight": 1000} | changes))
+    return application(routes, tokens=Tokens(("t",)), **({"budget": Budget(1000)} | changes))
 
 
 async def sent(to: Application, path: str, *chunks: bytes, every_s: float = 0.0, ends: bool = True) -> list[Any]:

@@ -25,9 +25,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from weaver_forge.contracts.batch import Frame
 from weaver_forge.decode import otlp
-from weaver_forge.receivers import segment_file
+from weaver_forge.receivers import health, segment_file
 from weaver_forge.receivers.app import application
 from weaver_forge.receivers.auth import Tokens
+from weaver_forge.receivers.budget import Budget
 from weaver_forge.receivers.otlp_http import routes
 from weaver_forge.receivers.otlp_intake import Limits, OtlpIntake
 
@@ -68,7 +69,8 @@ class Receiver:
             "query_string": b"",
             "headers": [(k.encode(), v.encode()) for k, v in (headers or {}).items()],
         }
-        app = application(routes(self.intake), tokens=self.tokens, max_bytes_in_flight=4 * self.intake.limits.message)
+        budget = Budget(4 * self.intake.limits.message)
+        app = application([*routes(self.intake), *health.routes((self.intake,))], tokens=self.tokens, budget=budget)
         asyncio.run(app(scope, receive, send))
         return said[0]["status"], {k.decode(): v.decode() for k, v in said[0]["headers"]}, said[1]["body"]
 

@@ -18,8 +18,10 @@ from weaver_forge.decode.envelope import SENDERS, Envelope, envelopes
 from weaver_forge.errors import ConfigurationError
 from weaver_forge.receivers.app import application
 from weaver_forge.receivers.auth import Tokens
+from weaver_forge.receivers.budget import Budget
+from weaver_forge.receivers.counters import WEBHOOKS, WEBHOOKS_WRITABLE
 from weaver_forge.receivers.deliveries import Deliveries
-from weaver_forge.receivers.segments import InboxFull
+from weaver_forge.receivers.segments import InboxUnwritable
 from weaver_forge.receivers.webhook_events import Delivery
 from weaver_forge.receivers.webhook_secrets import secrets_of
 from weaver_forge.receivers.webhooks import MAX_BYTES, Webhooks
@@ -47,9 +49,7 @@ def posted(webhooks: Webhooks, *requests: tuple[str, bytes, dict[str, str]]) -> 
     """All requests at the same time."""
 
     async def send() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(
-            application(webhooks.routes, tokens=Tokens(("t",)), max_bytes_in_flight=1 << 30)
-        )
+        transport = httpx.ASGITransport(application(webhooks.routes, tokens=Tokens(("t",)), budget=Budget(1 << 30)))
         async with httpx.AsyncClient(transport=transport, base_url="http://forge") as client:
             return await asyncio.gather(
                 *(client.post(f"/webhooks/{sender}", content=body, headers=h) for sender, body, h in requests)
@@ -157,7 +157,7 @@ def test_whoever_cannot_prove_himself_is_refused_and_counted(opened: Any, sender
     )
 
     assert [a.status_code for a in answers] == [401, 401]
-    assert webhooks.counts == {sender: {"refused": 2}}
+    assert webhooks.values()[WEBHOOKS] == {(sender, "unauthorized"): 2}
     assert [e for source in ("deployments", "incidents") for e in stored(tmp_path, source)] == []
 
 
@@ -177,7 +177,7 @@ def test_an_event_that_nothing_uses_is_answered_counted_and_not_stored(opened: A
     (answer,) = posted(webhooks, github(b'{"zen": "x"}', event=event))
 
     assert (answer.status_code, answer.json()) == (202, {"status": "unused"})
-    assert webhooks.counts == {"github": {"unused": 1}}
+    assert webhooks.values()[WEBHOOKS] == {("github", "unused"): 1}
     assert stored(tmp_path, "github_actions") == []
 
 
@@ -188,7 +188,7 @@ def test_what_is_genuine_and_no_payload_is_refused_with_a_reason(opened: Any, bo
     (answer,) = posted(webhooks, github(body))
 
     assert answer.status_code == 400
-    assert webhooks.counts == {"github": {"unusable": 1}}
+    assert webhooks.values()[WEBHOOKS] == {("github", "bad_data"): 1}
 
 
 def test_a_body_above_the_cap_is_refused_declared_or_not(opened: Any) -> None:
@@ -257,7 +257,11 @@ def test_cloudevents_come_in_binary_structured_and_batch_mode(
 
     assert [a.json()["status"] for a in answers] == ["stored", "known", "known, stored, unused"]
     assert [e.delivery for e in stored(tmp_path, source)] == ["/s e-1", "/s e-2"]
-    assert webhooks.counts == {"cloudevents": {"known": 2, "stored": 2, "unused": 1}}
+    assert webhooks.values()[WEBHOOKS] == {
+        ("cloudevents", "duplicate"): 2,
+        ("cloudevents", "accepted"): 2,
+        ("cloudevents", "unused"): 1,
+    }
 
 
 def test_gitlabs_recursive_webhooks_share_a_uuid_and_are_told_apart(opened: Any) -> None:
@@ -276,8 +280,23 @@ class FullDisk:
     def put(self, _record: bytes) -> "Future[None]":
         """Fail as a full disk does."""
         future: Future[None] = Future()
-        future.set_exception(InboxFull("it could not be stored: No space left on device"))
+        future.set_exception(InboxUnwritable("it could not be stored: No space left on device"))
         return future
+
+
+def test_a_disk_with_too_little_room_left_asks_the_sender_to_come_again(tmp_path: Path) -> None:
+    """The room is for the pipeline that drains the inbox, as with OTLP; the reserve is one that no disk has."""
+    webhooks = Webhooks({"github": (SECRET,)}, tmp_path, now=lambda: NOW, min_free_bytes=2**60)
+
+    (answer,) = posted(webhooks, github(RUN))
+    problem, counted = webhooks.problem, webhooks.values()
+    webhooks.close()
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "would be left on the disk" in answer.json()["status"]
+    assert "would be left on the disk" in problem
+    assert counted[WEBHOOKS] == {("github", "unavailable"): 1}
+    assert counted[WEBHOOKS_WRITABLE]["github_actions",] == 0
 
 
 def test_a_full_disk_asks_the_sender_to_come_again_and_forgets_nothing(opened: Any, tmp_path: Path) -> None:

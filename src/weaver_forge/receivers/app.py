@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weaver_forge.receivers.auth import Tokens
+from weaver_forge.receivers.budget import Budget, Crowded, Ticket
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,16 +51,12 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """Ends the handling of a request with an answer."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        super().__init__(answer.status)
-
-
 class BodyTooLarge(Exception):  # noqa: N818
     """The body has more bytes than the route takes."""
+
+
+class BodyTooSlow(Exception):  # noqa: N818
+    """The body did not come in time."""
 
 
 class Disconnected(Exception):  # noqa: N818
@@ -82,7 +79,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     receive: Receive = field(repr=False)
-    ticket: "Ticket" = field(repr=False)
+    ticket: Ticket = field(repr=False)
     patience: Patience = Patience()
 
     async def body(self, limit: int) -> bytes:
@@ -90,7 +87,8 @@ class Request:
 
         Raises:
             BodyTooLarge: If it has more than ``limit`` bytes; judged by Content-Length before any is read.
-            Refused: With 503, if too many bytes of other requests are in memory; with 408, if it takes too long.
+            BodyTooSlow: If it takes too long.
+            Crowded: If too many bytes of other requests are in memory.
             Disconnected: If the client went away.
         """
         announced = self.headers.get("content-length", "")
@@ -100,8 +98,7 @@ class Request:
             async with asyncio.timeout(self.patience.idle_s) as deadline:
                 return await self._read(limit, deadline)
         except TimeoutError as error:
-            closing = {"Connection": "close"}  # else the rest of the body would be read, however long it takes
-            raise Refused(Answer(408, b"the body took too long\n", headers=closing)) from error
+            raise BodyTooSlow from error
 
     async def _read(self, limit: int, deadline: asyncio.Timeout) -> bytes:
         now = asyncio.get_running_loop().time
@@ -126,60 +123,46 @@ class Request:
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
+def _uncounted(_: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One path of the server.
 
     Args:
         path: Exactly as in the URL, without query.
-        handle: Answers a request. What it raises, but ``Refused``, is a fault of ours: logged and answered with 503,
-            so that the sender keeps its data and tries again.
+        handle: Answers a request. It may leave what ``Request.body`` raises to the server. Whatever else it raises is
+            a fault of ours: logged and answered with 503, so that the sender keeps its data and tries again.
         methods: Others are answered with 405.
         is_open: Whether it is served without the receiver's token: health, and what has a signature of its own.
+        count: Told the outcome of requests that the server refuses itself.
     """
 
     path: str
     handle: Handler
     methods: tuple[str, ...] = ("POST",)
     is_open: bool = False
+    count: Callable[[str], None] = _uncounted
 
 
-class Budget:
-    """Bytes of bodies in memory, over all connections; more than the limit are refused."""
+CLOSING = {"Connection": "close"}
+"""Else the rest of a body would be read, however long it takes."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit, self.used = limit, 0
-
-
-@dataclass(slots=True)
-class Ticket:
-    """One request's share of the budget, from its first byte to its answer."""
-
-    budget: Budget
-    size: int = 0
-
-    def take(self, size: int) -> None:
-        """Count bytes that were read.
-
-        Raises:
-            Refused: With 503, if there are too many in memory.
-        """
-        self.size += size
-        self.budget.used += size
-        if self.budget.used > self.budget.limit:
-            raise Refused(Answer(503, b"too many large requests at once\n", headers={"Retry-After": "1"}))
-
-    def give_back(self) -> None:
-        """The request is answered."""
-        self.budget.used -= self.size
-        self.size = 0
+_ANSWERS: dict[type[Exception], Answer] = {
+    BodyTooLarge: Answer(413, b"the body is too large\n"),
+    BodyTooSlow: Answer(408, b"the body took too long\n", headers=CLOSING),
+    Crowded: Answer(503, b"too many large requests at once\n", headers={"Retry-After": "1"}),
+}
+_OUTCOMES = {401: "unauthorized", 405: "unsupported", 408: "too_slow", 413: "too_large", 503: "unavailable"}
 
 
 def application(
     routes: Iterable[Route],
     *,
     tokens: Tokens,
-    max_bytes_in_flight: int,
+    budget: Budget,
     max_open_bytes_in_flight: int = _OPEN_BYTES_IN_FLIGHT,
     patience: Patience = Patience(),
 ) -> Application:
@@ -188,8 +171,8 @@ def application(
     Args:
         routes: All of them; a path may be there once.
         tokens: Who may use routes that are not open.
-        max_bytes_in_flight: Bytes of bodies that may be in memory at once.
-        max_open_bytes_in_flight: The same for open routes, apart.
+        budget: Of bodies in memory.
+        max_open_bytes_in_flight: The budget of open routes, apart.
         patience: How long a body may take.
 
     Raises:
@@ -199,7 +182,7 @@ def application(
     for route in routes:
         if table.setdefault(route.path, route) is not route:
             raise ValueError(f"two routes for {route.path}")
-    known, strangers = Budget(max_bytes_in_flight), Budget(max_open_bytes_in_flight)
+    strangers = Budget(max_open_bytes_in_flight)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -207,14 +190,12 @@ def application(
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
         route = table.get(scope["path"])
-        ticket = Ticket(strangers if route is not None and route.is_open else known)
-        request = Request(scope["method"], scope["path"], query, headers, receive, ticket, patience)
-        try:
-            answer = await _answer(route, request, tokens)
-        except Disconnected:
-            return
-        finally:
-            request.ticket.give_back()
+        with (strangers if route is not None and route.is_open else budget).ticket() as ticket:
+            request = Request(scope["method"], scope["path"], query, headers, receive, ticket, patience)
+            try:
+                answer = await _answer(route, request, tokens)
+            except Disconnected:
+                return
         await _send(answer, send, is_head=request.method == "HEAD")
 
     return app
@@ -223,26 +204,32 @@ def application(
 async def _answer(route: Route | None, request: Request, tokens: Tokens) -> Answer:
     if route is None:
         return Answer(404, b"there is nothing here\n")
+    refusal = _refusal(route, request, tokens)
+    if refusal is None:
+        try:
+            return await route.handle(request)
+        except (Disconnected, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of defence of a server
+            refusal = _ANSWERS.get(type(error)) or _fault(request, error)
+    route.count(_OUTCOMES[refusal.status])
+    return refusal
+
+
+def _refusal(route: Route, request: Request, tokens: Tokens) -> Answer | None:
+    """What is answered without looking at the body."""
     if request.method not in route.methods and not (request.method == "HEAD" and "GET" in route.methods):
         return Answer(405, b"method not allowed\n", headers={"Allow": ", ".join(route.methods)})
     if not (route.is_open or tokens.admits(request.headers)):
         return Answer(401, b"a valid bearer token is needed\n", headers={"WWW-Authenticate": "Bearer"})
-    return await _handled(route, request)
+    return None
 
 
-async def _handled(route: Route, request: Request) -> Answer:
-    try:
-        return await route.handle(request)
-    except Refused as refused:
-        return refused.answer
-    except BodyTooLarge:
-        return Answer(413, b"the body is too large\n")
-    except (Disconnected, asyncio.CancelledError):
-        raise
-    except Exception:  # noqa: BLE001 - the last line of defence of a server
-        # A retryable answer: what the sender has is not lost by a fault of ours.
-        _LOG.exception("%s %s failed", request.method, request.path)
-        return Answer(503, b"internal error\n", headers={"Retry-After": "5"})
+def _fault(request: Request, error: Exception) -> Answer:
+    """A retryable answer: what the sender has is not lost by a fault of ours."""
+    _LOG.error("%s %s failed, which is a fault of this program: %r", request.method, request.path, error)
+    _LOG.debug("where it failed", exc_info=error)
+    return Answer(503, b"internal error\n", headers={"Retry-After": "5"})
 
 
 async def _send(answer: Answer, send: Send, *, is_head: bool) -> None:

@@ -33,16 +33,22 @@ class Metric:
 REQUESTS = Metric("requests_total", "Requests by protocol, signal and outcome.", ("protocol", "signal", "outcome"))
 ITEMS = Metric("items_total", "Spans, data points and log records by outcome.", ("signal", "outcome"))
 BYTES = Metric("bytes_total", "Bytes of accepted messages, decompressed.", ("signal",))
+WEBHOOKS = Metric("webhooks_total", "Webhook deliveries and refused requests, by outcome.", ("sender", "outcome"))
 QUEUED_RECORDS = Metric("queue_records", "Messages that wait for the disk.", ("signal",))
 QUEUED_BYTES = Metric("queue_bytes", "Bytes of the messages that wait for the disk.", ("signal",))
+WEBHOOKS_WRITABLE = Metric("webhook_inbox_writable", "1 while the inbox takes deliveries.", ("source",))
 WRITABLE = Metric("inbox_writable", "1 while the inbox takes what it is given.", ("signal",))
 
 
 class Counters:
-    """Counts that several threads add to."""
+    """Counts that several threads add to.
 
-    def __init__(self) -> None:
-        self._counts: dict[Metric, Counter[tuple[str, ...]]] = {REQUESTS: Counter(), ITEMS: Counter(), BYTES: Counter()}
+    Args:
+        metrics: What is counted; shown also while nothing has been.
+    """
+
+    def __init__(self, *metrics: Metric) -> None:
+        self._counts: dict[Metric, Counter[tuple[str, ...]]] = {metric: Counter() for metric in metrics}
         self._lock = threading.Lock()
 
     def add(self, metric: Metric, labels: tuple[str, ...], by: int = 1) -> None:

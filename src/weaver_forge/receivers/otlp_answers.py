@@ -11,7 +11,7 @@ from weaver_forge.receivers.otlp_signals import Encoding, Outline, Signal
 
 MEDIA: dict[Encoding, str] = {"protobuf": "application/x-protobuf", "json": "application/json"}
 
-INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE = 3, 8, 14
+INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE = 3, 4, 8, 14
 """Codes of google.rpc.Code."""
 
 _REJECTED: dict[Signal, str] = {

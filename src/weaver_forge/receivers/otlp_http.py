@@ -5,13 +5,15 @@ Put here how a request becomes a message and what happened to it an answer. Unde
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from weaver_forge.receivers.app import TEXT, Answer, Request, Route
+from weaver_forge.receivers.app import CLOSING, TEXT, Answer, BodyTooSlow, Request, Route
 from weaver_forge.receivers.app import BodyTooLarge as TooLargeAsSent
-from weaver_forge.receivers.counters import CONTENT_TYPE, exposition
+from weaver_forge.receivers.budget import Crowded
 from weaver_forge.receivers.otlp_answers import (
+    DEADLINE_EXCEEDED,
     INVALID_ARGUMENT,
     MEDIA,
     RESOURCE_EXHAUSTED,
@@ -20,43 +22,39 @@ from weaver_forge.receivers.otlp_answers import (
     success,
 )
 from weaver_forge.receivers.otlp_bodies import ENCODINGS, BodyTooLarge, BodyUnreadable, unpacked
-from weaver_forge.receivers.otlp_intake import RETRY_LATER_S, RETRY_SOON_S, OtlpIntake, Taken
+from weaver_forge.receivers.otlp_intake import DISK_S, LARGE_AT_ONCE, OtlpIntake, Taken, retry_after
 from weaver_forge.receivers.otlp_signals import SIGNALS, BadData, Encoding, Signal
-from weaver_forge.receivers.segments import InboxFull, InboxUnwritable
+from weaver_forge.receivers.segments import InboxFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ENCODING: dict[str, Encoding] = {media: encoding for encoding, media in MEDIA.items()}
+_REFUSED = (
+    TooLargeAsSent,
+    BodyTooLarge,
+    BodyTooSlow,
+    BadData,
+    BodyUnreadable,
+    InboxFull,
+    Crowded,
+    TimeoutError,
+)
 _INLINE_PACKED, _INLINE_PLAIN = 64 * 1024, 1024 * 1024
 """Larger bodies are read in a thread, so that the others are not kept waiting; a packed one may unpack a lot."""
 
-_LARGE_AT_ONCE = 2
-"""Large bodies that are unpacked at a time: memory, not processors, is what they take."""
-
 
 def routes(intake: OtlpIntake) -> list[Route]:
-    """The three signals, health and metrics."""
-    large = asyncio.Semaphore(_LARGE_AT_ONCE)
+    """One for each of the three signals."""
+    large = asyncio.Semaphore(LARGE_AT_ONCE)
     return [
-        *(Route(f"/v1/{signal}", partial(_export, intake, large, signal)) for signal in SIGNALS),
-        Route("/healthz", _alive, methods=("GET",), is_open=True),
-        Route("/readyz", partial(_ready, intake), methods=("GET",), is_open=True),
-        Route("/metrics", partial(_metrics, intake), methods=("GET",)),
+        Route(
+            f"/v1/{signal}",
+            partial(_export, intake, large, signal),
+            count=partial(intake.count_refused, "http", signal),
+        )
+        for signal in SIGNALS
     ]
-
-
-async def _alive(_: Request) -> Answer:  # noqa: RUF029 - every handler is awaited, here and below
-    return Answer(200, b"ok\n")
-
-
-async def _ready(intake: OtlpIntake, _: Request) -> Answer:  # noqa: RUF029
-    """Whether what is sent now would be stored."""
-    return Answer(503, f"the inbox: {intake.problem}\n".encode()) if intake.problem else Answer(200, b"ready\n")
-
-
-async def _metrics(intake: OtlpIntake, _: Request) -> Answer:  # noqa: RUF029
-    return Answer(200, exposition(intake.values()), CONTENT_TYPE)
 
 
 async def _export(intake: OtlpIntake, large: asyncio.Semaphore, signal: Signal, request: Request) -> Answer:
@@ -73,15 +71,10 @@ async def _export(intake: OtlpIntake, large: asyncio.Semaphore, signal: Signal, 
         body = await request.body(intake.limits.message)
         taken, size = await _taken(intake, large, signal, encoding, body, packing)
         if taken.stored is not None:
-            await asyncio.wrap_future(taken.stored)
-    except (TooLargeAsSent, BodyTooLarge):
-        limit = intake.limits.message
-        return said.refused(413, RESOURCE_EXHAUSTED, "too_large", f"a request has at most {limit} bytes, unpacked too")
-    except (BadData, BodyUnreadable) as error:
-        return said.refused(400, INVALID_ARGUMENT, "bad_data", str(error))
-    except InboxFull as error:
-        after = RETRY_LATER_S if isinstance(error, InboxUnwritable) else RETRY_SOON_S
-        return said.refused(503, UNAVAILABLE, "unavailable", error.what, retry_after_s=after)
+            async with asyncio.timeout(DISK_S):  # what is still unwritten then never will be
+                await asyncio.wrap_future(taken.stored)
+    except _REFUSED as error:
+        return said.why(error, intake.limits.message)
     intake.count_accepted("http", signal, taken.outline, size)
     return Answer(200, success(signal, encoding, taken.outline), MEDIA[encoding])
 
@@ -108,9 +101,30 @@ class _Said:
         self._encoding: Encoding = encoding
         self._count: Callable[[str], None] = partial(intake.count_refused, "http", signal)
 
-    def refused(self, http: int, code: int, outcome: str, message: str, *, retry_after_s: int | None = None) -> Answer:
+    def why(self, error: Exception, limit: int) -> Answer:
+        """The answer to one of ``_REFUSED``."""
+        if isinstance(error, TooLargeAsSent | BodyTooLarge):
+            said = f"a request has at most {limit} bytes, unpacked too"
+            return self.refused(413, RESOURCE_EXHAUSTED, "too_large", said)
+        if isinstance(error, BadData | BodyUnreadable):
+            return self.refused(400, INVALID_ARGUMENT, "bad_data", str(error))
+        if isinstance(error, BodyTooSlow):
+            return self.refused(408, DEADLINE_EXCEEDED, "too_slow", "the body took too long", headers=CLOSING)
+        said, after = retry_after(error)
+        return self.refused(503, UNAVAILABLE, "unavailable", said, after)
+
+    def refused(
+        self,
+        http: int,
+        code: int,
+        outcome: str,
+        message: str,
+        retry_after_s: int | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """A google.rpc.Status under an HTTP status."""
         self._count(outcome)
-        headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        again = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
         body = status(self._encoding, code, message, retry_after_s=retry_after_s)
-        return Answer(http, body, MEDIA[self._encoding], headers)
+        return Answer(http, body, MEDIA[self._encoding], again | dict(headers or {}))

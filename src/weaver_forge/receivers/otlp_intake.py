@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from weaver_forge.receivers import outline_json, outline_protobuf
+from weaver_forge.receivers.budget import Crowded
 from weaver_forge.receivers.counters import (
     BYTES,
     ITEMS,
@@ -20,14 +21,21 @@ from weaver_forge.receivers.counters import (
     Metric,
 )
 from weaver_forge.receivers.otlp_signals import SIGNALS, Encoding, Outline, Signal
-from weaver_forge.receivers.segments import Segments
+from weaver_forge.receivers.segments import InboxFull, InboxUnwritable, Segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from concurrent.futures import Future
 
-RETRY_SOON_S = 1
-RETRY_LATER_S = 5
+DISK_S = 60.0
+"""Seconds that a sender waits for the disk at most. What is unwritten then is dropped; what is just being written may
+be stored although its sender is told to come again: nothing is lost, and the same span, point or record is one row."""
+
+LARGE_AT_ONCE = 2
+"""Large messages that a protocol unpacks at a time: memory, not processors, is what they take."""
+
+_RETRY_SOON_S = 1
+_RETRY_LATER_S = 5
 """Seconds until a sender tries again: a queue is short, a full disk lasts."""
 
 
@@ -71,6 +79,15 @@ class Taken:
     stored: "Future[None] | None"
 
 
+def retry_after(error: Exception) -> tuple[str, int]:
+    """What a sender is told who should come again, and in how many seconds."""
+    if isinstance(error, InboxFull):
+        return error.what, _RETRY_LATER_S if isinstance(error, InboxUnwritable) else _RETRY_SOON_S
+    if isinstance(error, Crowded):
+        return "too many large requests at once", _RETRY_SOON_S
+    return "the disk takes too long", _RETRY_LATER_S
+
+
 class OtlpIntake:
     """The three signals' segments, and the counts.
 
@@ -80,7 +97,7 @@ class OtlpIntake:
 
     def __init__(self, folder: Path, limits: Limits, now: Clock) -> None:
         self.limits = limits
-        self.counters = Counters()
+        self.counters = Counters(REQUESTS, ITEMS, BYTES)
         self._segments: Mapping[Signal, Segments] = {
             signal: Segments(
                 folder,

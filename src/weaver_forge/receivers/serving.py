@@ -12,11 +12,13 @@ from typing import Any
 import uvicorn
 
 from weaver_forge.errors import ConfigurationError, SourceError
-from weaver_forge.receivers import otlp_grpc, otlp_http
-from weaver_forge.receivers.app import application
+from weaver_forge.receivers import health, otlp_grpc, otlp_http
+from weaver_forge.receivers.app import Application, application
+from weaver_forge.receivers.budget import Budget
 from weaver_forge.receivers.configuration import Receiver
+from weaver_forge.receivers.http_protocol import GuardedProtocol
 from weaver_forge.receivers.otlp_intake import OtlpIntake
-from weaver_forge.receivers.webhooks import Webhooks, open_webhooks
+from weaver_forge.receivers.webhooks import open_webhooks
 from weaver_forge.settings import Settings
 
 RECEIVED = "received"
@@ -48,31 +50,27 @@ def serve(settings: Settings, receiver: Receiver, listening: Callable[[dict[str,
     """
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(_bound(receiver.host, receiver.http_port))
-        intake = _opened(settings, receiver)
-        stack.callback(intake.close)
-        webhooks = open_webhooks(settings)
-        stack.callback(webhooks.close)
+        with _inbox(settings):
+            intake = OtlpIntake(settings.inbox / "otlp" / RECEIVED, receiver.limits, settings.now)
+            stack.callback(intake.close)
+            webhooks = open_webhooks(settings, min_free_bytes=receiver.limits.free)
+            stack.callback(webhooks.close)
+        budget = Budget(_MAX_BYTES_IN_FLIGHT * receiver.limits.message)
         where = {"http": _url(http)}
         if receiver.grpc_port is not None:
-            server, port = otlp_grpc.start(intake, receiver.tokens, receiver.host, receiver.grpc_port)
-            stack.callback(lambda: server.stop(_STOP_S).wait())
-            where["grpc"] = f"{_named(receiver.host)}:{port}"
+            grpc = otlp_grpc.start(intake, receiver.tokens, receiver.host, receiver.grpc_port, budget=budget)
+            stack.callback(grpc.stop, _STOP_S)
+            where["grpc"] = f"{_named(receiver.host)}:{grpc.port}"
         if webhooks.senders:
             where["webhooks"] = ", ".join(f"{_url(http)}/webhooks/{sender}" for sender in webhooks.senders)
-        _run_http(http, receiver, intake, webhooks, lambda: listening(where))
+        routes = [*otlp_http.routes(intake), *webhooks.routes, *health.routes((intake, webhooks))]
+        _run_http(http, application(routes, tokens=receiver.tokens, budget=budget), lambda: listening(where))
 
 
-def _run_http(
-    http: socket.socket, receiver: Receiver, intake: OtlpIntake, webhooks: Webhooks, listening: Callable[[], None]
-) -> None:
-    app = application(
-        [*otlp_http.routes(intake), *webhooks.routes],
-        tokens=receiver.tokens,
-        max_bytes_in_flight=_MAX_BYTES_IN_FLIGHT * receiver.limits.message,
-    )
+def _run_http(http: socket.socket, app: Application, listening: Callable[[], None]) -> None:
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -106,13 +104,20 @@ class _Server(uvicorn.Server):
                 self._captured_signals.clear()
 
 
-def _opened(settings: Settings, receiver: Receiver) -> OtlpIntake:
-    folder = settings.inbox / "otlp" / RECEIVED
+@contextlib.contextmanager
+def _inbox(settings: Settings) -> Generator[None]:
+    """What goes wrong with the inbox, in words.
+
+    Raises:
+        SourceError: If it cannot be written.
+    """
     try:
-        return OtlpIntake(folder, receiver.limits, settings.now)
+        yield
     except OSError as error:
         raise SourceError(
-            f"the inbox cannot be written: {error.strerror}", where=str(folder), do="Check the disk and its permissions"
+            f"the inbox cannot be written: {error.strerror}",
+            where=str(error.filename or settings.inbox),
+            do="Check the disk and its permissions",
         ) from error
 
 

@@ -4,7 +4,7 @@ Put here the endpoint: what is answered, and when. Signatures are in ``signature
 ``webhook_events``, the memory of earlier ones in ``deliveries``. No work is done on what was received: the pipeline
 takes the envelopes in.
 
-====  =================================================================================================
+====  ================================================================================================================
 202   stored; or known from an earlier delivery; or an event that nothing here uses (counted, not stored)
 400   genuine, but nothing that this sender sends
 401   the signature or token is missing or wrong
@@ -12,13 +12,12 @@ takes the envelopes in.
 408   the body takes too long
 413   the body is larger than 25 MB
 415   the body is compressed, which none of the senders does
-503   the disk does not take it now: the sender is asked to come again (Retry-After)
-====  =================================================================================================
+503   the disk does not take it now, or has too little room left: the sender is asked to come again (Retry-After)
+====  ================================================================================================================
 """
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -28,8 +27,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from weaver_forge.decode.envelope import SENDERS, sealed
-from weaver_forge.receivers.app import Answer, Refused, Request, Route
+from weaver_forge.receivers.app import Answer, Request, Route
+from weaver_forge.receivers.counters import WEBHOOKS, WEBHOOKS_WRITABLE, Counters, Metric
 from weaver_forge.receivers.deliveries import Deliveries
+from weaver_forge.receivers.otlp_intake import retry_after
 from weaver_forge.receivers.segments import InboxFull, Segments
 from weaver_forge.receivers.signatures import CHECKS
 from weaver_forge.receivers.webhook_events import SOURCES, Delivery, Unusable, deliveries
@@ -47,6 +48,8 @@ _HEADER_ONLY = frozenset({"gitlab", "alertmanager", "argocd"})
 """Senders that prove themselves by a header alone: nobody else's body is even read."""
 _SEGMENT_BYTES = 16 * 1024 * 1024
 _SEGMENT_AGE_S = 5.0
+_COUNTED = {"stored": "accepted", "known": "duplicate", "unused": "unused"}
+"""What a delivery's sender is told -> what it is counted as."""
 
 
 class Webhooks:
@@ -57,6 +60,7 @@ class Webhooks:
         inbox: The deployment's inbox.
         now: The deployment's clock.
         segment_age_s: How long a received delivery waits at most until the pipeline can see it.
+        min_free_bytes: That must be left on the disk.
     """
 
     def __init__(
@@ -66,10 +70,11 @@ class Webhooks:
         *,
         now: Callable[[], datetime],
         segment_age_s: float = _SEGMENT_AGE_S,
+        min_free_bytes: int = 0,
     ) -> None:
         self._secrets = {sender: found for sender, found in secrets.items() if found}
         self._now = now
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counters = Counters(WEBHOOKS)
         self._told: set[str] = set()
         self._waiting: dict[tuple[str, ...], Future[None]] = {}
         self._segments: dict[str, Segments] = {}
@@ -84,6 +89,7 @@ class Webhooks:
                 now=now,
                 prefix="webhooks-",
                 framing="lines",
+                min_free_bytes=min_free_bytes,
             )
         # A name with a dot: neither the intake nor the sensor takes it for input.
         self._deliveries = Deliveries(inbox / ".webhook-deliveries")
@@ -91,7 +97,12 @@ class Webhooks:
     @property
     def routes(self) -> list[Route]:
         """An endpoint a sender, also for those that are off; none needs the receiver's token."""
-        return [Route(f"/webhooks/{sender}", partial(self._receive, sender), is_open=True) for sender in SENDERS]
+        return [
+            Route(
+                f"/webhooks/{sender}", partial(self._receive, sender), is_open=True, count=partial(self._count, sender)
+            )
+            for sender in SENDERS
+        ]
 
     @property
     def senders(self) -> tuple[str, ...]:
@@ -99,12 +110,16 @@ class Webhooks:
         return tuple(self._secrets)
 
     @property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Since the start: sender -> stored, known, unused, refused, unusable, full -> how many."""
-        found: dict[str, dict[str, int]] = {}
-        for (sender, outcome), n in sorted(self._counts.items()):
-            found.setdefault(sender, {})[outcome] = n
-        return found
+    def problem(self) -> str:
+        """What the disk says, or an empty text."""
+        return next((s.state.problem for s in self._segments.values() if s.state.problem), "")
+
+    def values(self) -> dict[Metric, dict[tuple[str, ...], int]]:
+        """What happened to deliveries since the start, by sender and outcome; and whether the inbox takes them."""
+        writable: dict[tuple[str, ...], int] = {
+            (source,): int(not segments.state.problem) for source, segments in self._segments.items()
+        }
+        return {**self._counters.snapshot(), WEBHOOKS_WRITABLE: writable}
 
     def close(self) -> None:
         """Store what is queued and seal the files."""
@@ -112,27 +127,33 @@ class Webhooks:
             segments.close()
 
     async def _receive(self, sender: str, request: Request) -> Answer:
-        secrets, check = self._secrets.get(sender), CHECKS[sender]
+        secrets = self._secrets.get(sender)
         if not secrets:
             return self._off(sender)
-        if sender in _HEADER_ONLY and not check(secrets, request.headers, b"", self._now()):
+        if sender in _HEADER_ONLY and not CHECKS[sender](secrets, request.headers, b"", self._now()):
             return self._refused(sender)
         if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Refused(_answer(415, "a compressed body is not taken"))
+            self._count(sender, "unsupported")
+            return _answer(415, "a compressed body is not taken")
+        return await self._taken(sender, secrets, request)
+
+    async def _taken(self, sender: str, secrets: Sequence[bytes], request: Request) -> Answer:
         raw = await request.body(MAX_BYTES)
-        if not check(secrets, request.headers, raw, self._now()):
+        if not CHECKS[sender](secrets, request.headers, raw, self._now()):
             return self._refused(sender)
         try:
             return await self._stored(sender, list(deliveries(sender, request.headers, raw)))
         except Unusable as problem:
-            self._counts[sender, "unusable"] += 1
+            self._count(sender, "bad_data")
             _LOG.warning("webhook of %s refused: %s", sender, problem)
             return _answer(400, str(problem))
         except InboxFull as problem:
-            self._counts[sender, "full"] += 1
-            return _answer(503, str(problem.what), {"Retry-After": "5"})
+            self._count(sender, "unavailable")
+            said, after = retry_after(problem)
+            return _answer(503, said, {"Retry-After": str(after)})
 
     def _off(self, sender: str) -> Answer:
+        self._count(sender, "off")
         if sender not in self._told:
             self._told.add(sender)
             _LOG.warning(
@@ -141,13 +162,17 @@ class Webhooks:
         return _answer(404, "this endpoint is off: no secret is configured for it")
 
     def _refused(self, sender: str) -> Answer:
-        self._counts[sender, "refused"] += 1
+        self._count(sender, "unauthorized")
         _LOG.warning("webhook of %s refused: its signature or token is missing or wrong", sender)
         return _answer(401, "the signature or token is missing or wrong")
 
+    def _count(self, sender: str, outcome: str) -> None:
+        self._counters.add(WEBHOOKS, (sender, outcome))
+
     async def _stored(self, sender: str, received: Sequence[Delivery]) -> Answer:
         outcomes = await asyncio.gather(*(self._store(sender, delivery) for delivery in received))
-        self._counts.update((sender, outcome) for outcome in outcomes)
+        for outcome in outcomes:
+            self._count(sender, _COUNTED[outcome])
         return _answer(202, ", ".join(dict.fromkeys(outcomes)) or "empty")
 
     async def _store(self, sender: str, delivery: Delivery) -> str:
@@ -175,13 +200,18 @@ class Webhooks:
         return "stored"
 
 
-def open_webhooks(settings: Settings) -> Webhooks:
+def open_webhooks(settings: Settings, *, min_free_bytes: int = 0) -> Webhooks:
     """The endpoints that weaver-forge.toml asks for.
 
+    Args:
+        settings: The deployment.
+        min_free_bytes: That must be left on the disk.
+
     Raises:
+        OSError: If the inbox cannot be written.
         ConfigurationError: If a secret is not understood, not there or empty.
     """
-    webhooks = Webhooks(secrets_of(settings), settings.inbox, now=settings.now)
+    webhooks = Webhooks(secrets_of(settings), settings.inbox, now=settings.now, min_free_bytes=min_free_bytes)
     off = [sender for sender in SENDERS if sender not in webhooks.senders]
     _LOG.info("webhooks on: %s; off, no secret: %s", ", ".join(webhooks.senders) or "none", ", ".join(off) or "none")
     return webhooks
