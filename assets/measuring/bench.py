@@ -15,7 +15,6 @@ from weaver_forge.settings import Settings
 ROUNDS = 2
 """Measures that a ratio rests on are run so often, taking turns; the one that took least time counts."""
 
-_NAME = "assets.measuring.ingest"
 _CLICKHOUSE = Path(__file__).with_name("clickhouse.py")
 
 
@@ -40,7 +39,9 @@ class Bench:
             SourceError: If it failed.
         """
         self._tell(measure)
-        return self._figures([str(self._settings.python), "-m", _NAME, measure, json.dumps(arguments)], measure)
+        return self._figures(
+            [str(self._settings.python), "-m", "assets.measuring", measure, json.dumps(arguments)], measure
+        )
 
     def ingest(self, path: Path, **arguments: Any) -> dict[str, Any]:
         """Spans taken in by a deployment of its own, which is removed."""

@@ -1,11 +1,9 @@
 """What ``benchmark ingest`` measures, one function a figure; each is run in a process of its own.
 
-``python -m assets.measuring.ingest NAME JSON`` prints the figures as JSON. Processor time is that of the process and
-of the workers that it started and waited for, without start-up and imports; memory is the process's peak. Which
-figures are held against which bars is in ``rows``.
+Processor time is that of the process and of the workers that it started and waited for, without start-up and
+imports of the former; memory is the process's peak. Which figures are held against which bars is in ``rows``.
 """
 
-import json
 import multiprocessing
 import resource
 import sys
@@ -172,13 +170,3 @@ def _taken_in(source: str, paths: list[str], root: Path, *, processes: int = 1, 
 MEASURES: Mapping[str, Callable[..., Figures]] = {
     function.__name__: function for function in (upb, ingest, tests, git, settle, receiver, free_cores)
 }
-
-
-def main(argv: list[str]) -> int:
-    """Run one measure and print its figures."""
-    print(json.dumps(MEASURES[argv[1]](**json.loads(argv[2]))))  # noqa: T201 - the protocol with the process above
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))
