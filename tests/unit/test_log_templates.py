@@ -80,11 +80,44 @@ def test_a_miner_made_from_stored_templates_goes_on_as_if_it_had_not_stopped() -
     stopped_ids, ids = [], []
     for batch in batches:
         ids += without_stop.assign(batch).to_list()
-        fresh = Miner(Template(t.template_id, t.text.split(" "), t.n) for t in stored)
+        fresh = Miner(Template(t.template_id, t.text.split(" "), t.n, t.leaf) for t in stored)
         stopped_ids += fresh.assign(batch).to_list()
         stored = fresh.templates
 
     assert stopped_ids == ids
+
+
+def test_a_template_stays_in_its_place_when_its_first_word_was_a_value() -> None:
+    """Its text alone would put it elsewhere after a stop, and the next line would make another template."""
+    lines = [f"worker-{name}{n} took the next job" for n, name in enumerate(NAMES)]
+    miner = Miner()
+    first = set(miner.assign(pl.Series(lines[:3])))
+    again = Miner(Template(t.template_id, t.text.split(" "), t.n, t.leaf) for t in miner.templates)
+
+    found = again.assign(pl.Series(lines[3:]))
+
+    assert len(first) == 1
+    assert set(found) == first
+
+
+@pytest.mark.parametrize("cuts", [1, 7, 40])
+def test_only_the_order_of_lines_counts_and_not_how_they_are_cut(cuts: int) -> None:
+    """Templates are stored and read back at each cut; what comes between lines does not show."""
+    rng = np.random.default_rng(3)
+    lines = [line for _ in range(40) for _, line in statements(rng)]
+    rng.shuffle(lines)
+    whole = Miner()
+    expected = whole.assign(pl.Series(lines)).to_list()
+    stored: list[Template] = []
+
+    found = []
+    for part in np.array_split(np.array(lines), cuts):
+        miner = Miner(Template(t.template_id, t.text.split(" "), t.n, t.leaf) for t in stored)
+        found += miner.assign(pl.Series(part.tolist())).to_list()
+        stored = miner.templates
+
+    assert found == expected
+    assert stored == whole.templates
 
 
 def test_no_two_templates_have_one_id() -> None:

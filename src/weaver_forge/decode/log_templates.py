@@ -2,8 +2,11 @@
 
 Drain (He, Zhu, Zheng, Lyu: Drain: An Online Log Parsing Approach with Fixed Depth Tree, ICWS 2017), with the
 obvious values masked first, so that a chunk of lines has few distinct ones and only these are looked at one by one.
-Templates are the whole state: a miner that is made from stored templates goes on exactly as one that never
-stopped, because where a template stands in the tree follows from its text.
+
+Which template a line gets depends on the lines before it, since templates grow: the order is part of the result.
+Lines are taken one after the other, so the same lines in the same order give the same templates and ids however they
+are cut into calls, and a miner that is made from stored templates goes on exactly as one that never stopped (as long
+as none had to be given up). An id, once given, stays. Lines in another order may be grouped and worded otherwise.
 
 Put here what a template is. Counting them by the minute is in ``warehouse.log_marts``.
 """
@@ -12,6 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import polars as pl
 
@@ -52,11 +56,14 @@ class Template:
         template_id: 32 hex digits; given when the template is first seen, and kept when it grows more general.
         tokens: Its words; a wildcard where its lines differ.
         n: Lines seen.
+        leaf: Where it stands in the tree: where its first line did, for a template that has grown may no longer show
+            it. Empty: where its own words put it.
     """
 
     template_id: str
     tokens: list[str]
     n: int = 0
+    leaf: str = ""
 
     @property
     def text(self) -> str:
@@ -89,90 +96,98 @@ class Miner:
 
     def __init__(self, templates: Iterable[Template] = (), *, max_templates: int = MAX_TEMPLATES) -> None:
         self.max_templates = max_templates
-        self._leaves: dict[tuple[object, ...], list[Template]] = {}
-        self._size = 0
-        self._ids: set[str] = set()
+        self._templates: dict[str, Template] = {}
+        self._leaves: dict[str, list[Template]] = {}
+        self._known: dict[str, tuple[Template, int]] = {}
+        self._changed: dict[str, int] = {}
+        self._serial = count()
         for template in templates:
             self._add(template)
 
     @property
     def templates(self) -> list[Template]:
-        """All that are held."""
-        return [template for leaf in self._leaves.values() for template in leaf]
+        """All that are held, oldest first."""
+        return list(self._templates.values())
 
     def assign(self, lines: pl.Series, counts: pl.Series | None = None) -> pl.Series:
-        """The template of each line; null where the line is null or blank.
-
-        What is found depends on the lines' order only through which distinct one comes first.
+        """The template of each line, one after the other; null where the line is null or blank.
 
         Args:
             lines: Text.
             counts: How often each was written; once where not given.
         """
-        read = pl.DataFrame(
-            {"line": masked(lines), "n": counts if counts is not None else pl.repeat(1, len(lines), eager=True)}
-        )
-        said = read.filter(pl.col("line").str.len_bytes() > 0)
-        distinct = said.group_by("line", maintain_order=True).agg(pl.col("n").sum())
-        found = [self._match(line, n).template_id for line, n in distinct.iter_rows()]
-        ids = distinct.select("line").with_columns(pl.Series("template_id", found, dtype=pl.String))
-        return read.select("line").join(ids, on="line", how="left", maintain_order="left")["template_id"]
+        times = counts if counts is not None else pl.repeat(1, len(lines), eager=True)
+        found = [
+            self._match(line, n).template_id if line else None for line, n in zip(masked(lines), times, strict=True)
+        ]
+        return pl.Series("template_id", found, dtype=pl.String)
 
     def _match(self, line: str, n: int) -> Template:
+        """The line's template; a line that was read before is read again only where its leaf has changed since."""
+        template, changed = self._known.get(line, (None, -1))
+        if template is None or self._changed.get(template.leaf) != changed:
+            template = self._find(line)
+            if len(self._known) > 10 * self.max_templates:
+                self._known.clear()
+            self._known[line] = (template, self._changed[template.leaf])
+        template.n += n
+        return template
+
+    def _find(self, line: str) -> Template:
         tokens = line.split(" ")
         if len(tokens) > _MAX_TOKENS:
             tokens = [*tokens[:_MAX_TOKENS], WILDCARD]
         best, score = None, (0.0, 0)
-        leaf = self._leaves.get(_path(tokens), ())
+        path = _path(tokens)
+        leaf = self._leaves.get(path, ())
         for template in leaf:
             own = _score(template.tokens, tokens)
             if own > score:
                 best, score = template, own
         if best is None or score[0] < (SIMILARITY if len(leaf) < CROWDED else CROWDED_SIMILARITY):
             self._make_room()
-            best = Template(self._new_id(line), tokens)
+            best = Template(self._new_id(line), tokens, leaf=path)
             self._add(best)
-        else:
-            best.tokens = [a if a == b else WILDCARD for a, b in zip(best.tokens, tokens, strict=True)]
-        best.n += n
+        elif (grown := [a if a == b else WILDCARD for a, b in zip(best.tokens, tokens, strict=True)]) != best.tokens:
+            best.tokens = grown
+            self._changed[path] = next(self._serial)
         return best
 
     def _add(self, template: Template) -> None:
-        self._leaves.setdefault(_path(template.tokens), []).append(template)
-        self._size += 1
-        self._ids.add(template.template_id)
+        template.leaf = template.leaf or _path(template.tokens)
+        self._templates[template.template_id] = template
+        self._leaves.setdefault(template.leaf, []).append(template)
+        self._changed[template.leaf] = next(self._serial)
 
     def _new_id(self, line: str) -> str:
         """Hash of the line; of the line and a number where its own template has grown away from it."""
         text = line.encode()
-        while (template_id := hashlib.blake2b(text, digest_size=16).hexdigest()) in self._ids:
+        while (template_id := hashlib.blake2b(text, digest_size=16).hexdigest()) in self._templates:
             text += b"\0"
         return template_id
 
     def _make_room(self) -> None:
         """Give up the tenth of the templates that the fewest lines have, oldest of these first."""
-        if self._size < self.max_templates:
+        if len(self._templates) < self.max_templates:
             return
-        given_up = {id(t) for t in sorted(self.templates, key=_count)[: max(1, self.max_templates // 10)]}
-        for path, leaf in list(self._leaves.items()):
-            kept = [template for template in leaf if id(template) not in given_up]
-            if kept:
-                self._leaves[path] = kept
-            else:
-                del self._leaves[path]
-        self._size -= len(given_up)
-        self._ids = {template.template_id for template in self.templates}
+        for template in sorted(self.templates, key=_count)[: max(1, self.max_templates // 10)]:
+            del self._templates[template.template_id]
+            leaf = self._leaves[template.leaf]
+            leaf.remove(template)
+            self._changed[template.leaf] = next(self._serial)
+            if not leaf:
+                del self._leaves[template.leaf], self._changed[template.leaf]
 
 
 def _count(template: Template) -> int:
     return template.n
 
 
-def _path(tokens: Sequence[str]) -> tuple[object, ...]:
+def _path(tokens: Sequence[str]) -> str:
     """The leaf of a line: number of tokens, its first word as far as that is no value, and the class that logs."""
     first = next((WILDCARD if _is_value(token) else token for token in tokens if _is_word(token)), None)
     logger = next(filter(None, map(_CLASS.match, tokens)), None)
-    return (len(tokens), first, logger and logger[1])
+    return " ".join((str(len(tokens)), first or "", logger[1] if logger else ""))
 
 
 def _is_word(token: str) -> bool:

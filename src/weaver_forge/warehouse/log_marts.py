@@ -76,13 +76,13 @@ def templates(con: duckdb.DuckDBPyConnection, mined: pl.DataFrame) -> pl.DataFra
 
     Args:
         con: An open connection.
-        mined: ``template_id, template`` of the templates that the miner holds, oldest first.
+        mined: ``template_id, template, leaf`` of the templates that the miner holds, oldest first.
     """
     con.register("mined", mined.with_row_index("place"))
     found = con.sql(f"""
 -- grain: template
 with stored as (
-  select template_id, template, position from {CORE_LOG_TEMPLATES.name}
+  select template_id, template, leaf, position from {CORE_LOG_TEMPLATES.name}
 ),
 counts as (
   select
@@ -98,6 +98,7 @@ together as (
   select
     coalesce(mined.template_id, stored.template_id) as template_id,
     coalesce(mined.template, stored.template) as template,
+    coalesce(mined.leaf, stored.leaf) as leaf,
     coalesce(stored.position, mined.place + (select coalesce(max(position) + 1, 0) from stored)) as position,
     mined.template_id is not null as is_held
   from mined

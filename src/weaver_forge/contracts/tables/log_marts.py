@@ -15,6 +15,7 @@ CORE_LOG_TEMPLATES = Table(
         Column("template_id", "VARCHAR", "32 hex digits; stays when the template grows more general."),
         Column("template", "VARCHAR", "Its words, with <*> where lines differ."),
         Column("position", "BIGINT", "Order in which templates were found: the miner goes on from them in it."),
+        Column("leaf", "VARCHAR", "Where in the miner's tree it stands; null: where its words put it.", nullable=True),
         Column("is_held", "BOOLEAN", "False when the miner gave it up for more frequent ones."),
         Column("first_seen_at", "TIMESTAMP", "Minute of its earliest line, UTC; null without one.", nullable=True),
         Column("last_seen_at", "TIMESTAMP", "Minute of its latest line, UTC; null without one.", nullable=True),
