@@ -16,6 +16,7 @@ import msgspec
 
 from weaver_forge.contracts.identity import repo_id_from_remote
 from weaver_forge.decode.envelope import Envelope
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.labels import commit_of, key_of_parts, service_of, severity_of, version_of
 from weaver_forge.decode.operation_reports import Found, Unfit, checked, instant, needed, order_of
 
@@ -166,7 +167,7 @@ def _data(body: dict[str, Any]) -> Any:
     try:
         return json.loads(base64.b64decode(str(body["data_base64"]), validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:
-        raise Unfit(f"data_base64 is not base64 of JSON: {error}") from error
+        raise Unfit(f"data_base64 is not base64 of JSON: {in_words(error)}") from error
 
 
 def _service(custom: dict[str, Any], service_id: str, environment: str) -> str:

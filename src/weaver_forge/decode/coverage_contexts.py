@@ -19,6 +19,7 @@ import polars as pl
 from weaver_forge.contracts.batch import Batch, Frame, Rejected
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.tables.coverage import RAW_COVERAGE_TEST_FILES
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.report import escaped, named_by_pytest
 from weaver_forge.decode.report_rows import Told
 
@@ -139,7 +140,7 @@ def _json(data: bytes) -> pl.DataFrame:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _Unfit(f"neither a SQLite file nor JSON ({error})") from error
+        raise _Unfit(f"neither a SQLite file nor JSON ({in_words(error)})") from error
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, dict) or not isinstance(document.get("meta"), dict):
         raise _Unfit("no JSON report of coverage.py: it has no files or no meta")
@@ -176,7 +177,7 @@ def _sqlite(data: bytes) -> pl.DataFrame:
         con.set_progress_handler(lambda: next(steps, None) is None, _STEP)
         return _lines(con)
     except (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError) as error:
-        raise _Unfit(f"damaged data file of coverage.py: {error}") from error
+        raise _Unfit(f"damaged data file of coverage.py: {in_words(error)}") from error
     finally:
         con.close()
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.report import RAW_LENGTH, Attempt, Report, Suite, cut, escaped, named_by_pytest
 
 _STATUS = {"passed": "passed", "failed": "failed", "skipped": "skipped", "pending": "skipped", "other": "skipped"}
@@ -66,7 +67,7 @@ def _salvaged(report: Report, data: bytes, error: Exception) -> dict[str, Any]:
             break
         tests.append(_without_half_characters(test, data))
     report.is_partial = True
-    what = f"not valid JSON ({error}); {len(tests)} complete tests before the damage are kept"
+    what = f"not valid JSON ({in_words(error)}); {len(tests)} complete tests before the damage are kept"
     report.rejected.append(("end of the file", what, text[position : position + RAW_LENGTH] if text else escaped(data)))
     tool = re.search(rb'"tool"\s*:\s*\{\s*"name"\s*:\s*"([^"\\]*)"', data)
     return {"results": {"tests": tests, "tool": {"name": tool[1].decode("utf-8", "replace") if tool else ""}}}

@@ -23,7 +23,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from weaver_forge.contracts.batch import Rejected
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.focus_columns import AMOUNTS, WANTED, FileRefused, focus_name, our_column
+from weaver_forge.decode.recognise import recognise
 
 PLACES = 15
 """Decimal places kept; the exports seen carry up to 14."""
@@ -67,6 +69,9 @@ def read_sheets(name: str, stream: IO[bytes]) -> Iterator[Sheet]:
         whole = stream if stream.seekable() else io.BytesIO(head + stream.read())
         whole.seek(0)
         return _parquet(name, whole)
+    likely = recognise(head)
+    if likely is not None and not likely.may_be_table:
+        raise FileRefused(f"neither Parquet nor CSV: looks like {likely.what}. {likely.hint}".rstrip())
     return _csv(name, head, stream)
 
 
@@ -96,7 +101,7 @@ def _csv(name: str, head: bytes, stream: IO[bytes]) -> Iterator[Sheet]:
         for sheet in _blocks(name, names, iter(reader), broken):
             yield replace(sheet, has_marks=whole.has_marks)
     except pa.ArrowInvalid as error:
-        raise FileRefused(f"not a CSV file: {error}") from error
+        raise FileRefused(f"not a CSV file: {in_words(error)}") from error
 
 
 def _blocks(
@@ -175,7 +180,7 @@ def _header(head: bytes) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(line.decode().rstrip("\r")), strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise FileRefused(f"neither Parquet nor CSV: {error}") from error
+        raise FileRefused(f"neither Parquet nor CSV: {in_words(error)}") from error
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -187,7 +192,7 @@ def _parquet(name: str, stream: IO[bytes]) -> Iterator[Sheet]:
     try:
         yield from _parquet_blocks(name, pq.ParquetFile(stream))
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise FileRefused(f"not a readable Parquet file: {error}") from error
+        raise FileRefused(f"not a readable Parquet file: {in_words(error)}") from error
 
 
 def _parquet_blocks(name: str, file: pq.ParquetFile) -> Iterator[Sheet]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.report import RAW_LENGTH, Report, Suite, cut, escaped
 
 _BEGINS = re.compile(rb'^\s*\{\s*"(?:pipeline|test_report|total_time)"')
@@ -30,7 +31,7 @@ def read_gitlab(data: bytes) -> Report:
     try:
         document = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        report.rejected.append(("document", f"not valid JSON: {error}", escaped(data)))
+        report.rejected.append(("document", f"not valid JSON: {in_words(error)}", escaped(data)))
         return report
     found = document.get("test_report", document) if isinstance(document, dict) else None
     suites = found.get("test_suites") if isinstance(found, dict) else None

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.report import MESSAGE_LENGTH, Attempt, Case, Report, Suite, cut, escaped
 
 _ENDS = {"pass": "passed", "fail": "failed", "skip": "skipped", "bench": "passed"}
@@ -65,7 +66,7 @@ def read_go_test(lines: Iterable[bytes]) -> Report:
         try:
             event = decoder.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            stream.report.rejected.append((f"line {number}", f"no event of go test: {error}", escaped(line)))
+            stream.report.rejected.append((f"line {number}", f"no event of go test: {in_words(error)}", escaped(line)))
             continue
         stream.take(event)
     return stream.finish()

@@ -17,6 +17,7 @@ from weaver_forge.contracts.batch import Batch, Frame, Rejected
 from weaver_forge.contracts.dtypes import from_rows
 from weaver_forge.contracts.table import Table
 from weaver_forge.decode.envelope import Envelope, envelopes
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.instants import parse_instant
 from weaver_forge.decode.labels import is_unknown
 
@@ -82,7 +83,7 @@ def checked(value: Any, shape: type[Shape]) -> Shape:
     try:
         return msgspec.convert(value, shape)
     except (msgspec.ValidationError, OverflowError) as error:
-        raise Unfit(str(error)) from error
+        raise Unfit(in_words(error)) from error
 
 
 def instant(text: str | None, name: str) -> datetime | None:

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_protobuf_values import attribute
 from weaver_forge.decode.otlp_values import Attributes, as_text
 
@@ -132,5 +133,5 @@ def _one(raw: bytes, code: int, reasons: dict[int, str]) -> tuple[str, Any]:
     try:
         return attribute(raw)
     except DecodeError as error:
-        reasons[code] = f"an attribute cannot be read: {error}"
+        reasons[code] = f"an attribute cannot be read: {in_words(error)}"
         return "", None

@@ -26,6 +26,7 @@ from weaver_forge.decode.otlp_pieces import (
     shown,
 )
 from weaver_forge.decode.otlp_sniff import Encoding, Signal
+from weaver_forge.decode.recognise import recognise
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
@@ -135,11 +136,13 @@ def _incomplete(head: bytes, *, ended: bool) -> Framing:
 
 def _unknown(window: Window, name: str) -> Rejected:
     data = window.rest()
+    likely = recognise(data)
+    found = f"looks like {likely.what}" if likely else "neither length-delimited nor bare protobuf nor JSON"
+    do = (likely.hint if likely else "") or "Give telemetry as the collector's file exporter or OTLP/HTTP has it"
     return Rejected(
         name,
         f"byte {window.offset}",
-        "not OTLP: neither length-delimited nor bare protobuf nor JSON. Give traces as the collector's file"
-        " exporter or an OTLP/HTTP body has them",
+        f"not OTLP: {found}. {do}",
         shown(data),
         data if window.ended and len(data) <= MAX_MESSAGE_BYTES else None,
         window.offset,

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_columns import Gathered
 from weaver_forge.decode.otlp_framing import shown
 from weaver_forge.decode.otlp_ids import from_hex
@@ -106,7 +107,7 @@ def read_request(data: bytes) -> RequestJson:
     try:
         request = _REQUEST.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadRefused(f"not an OTLP JSON message: {error}") from error
+        raise PayloadRefused(f"not an OTLP JSON message: {in_words(error)}") from error
     if request.resourceSpans is None and data.strip() != b"{}":
         raise PayloadRefused("not an OTLP trace message: it has no resourceSpans")
     return request

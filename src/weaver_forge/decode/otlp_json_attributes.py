@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_json_values import read_attributes
 from weaver_forge.decode.otlp_maps import Codes
 from weaver_forge.decode.otlp_values import Attributes
@@ -98,7 +99,7 @@ def _replaced(pieces: pl.Series, lists: Sequence[bytes], rows: set[int], unreada
         try:
             found[row] = [bytes(element).decode() for element in _ELEMENTS.decode(lists[row]) or ()]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            unreadable[row] = f"its attributes cannot be read: {error}"
+            unreadable[row] = f"its attributes cannot be read: {in_words(error)}"
             found[row] = None
     return pl.Series(found, dtype=_LISTS)
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_values import (
     MAX_DEPTH,
     Attributes,
@@ -98,7 +99,7 @@ def read_attributes(distinct: Iterable[bytes | str]) -> Attributes:
             pair = _ATTRIBUTE.decode(raw)
             text = as_text(plain(pair.value))
         except _UNREADABLE as error:
-            reasons[len(keys)] = f"an attribute cannot be read: {error}"
+            reasons[len(keys)] = f"an attribute cannot be read: {in_words(error)}"
             keys.append("")
             texts.append(None)
         else:
@@ -176,7 +177,7 @@ def read_resource(raw: bytes) -> Resource:
         attributes = (_RESOURCE.decode(raw).attributes if raw not in {b"", b"null"} else None) or ()
         return as_resource([(pair.key or "", plain(pair.value)) for pair in attributes])
     except _UNREADABLE as error:
-        return refused_resource(f"its resource cannot be read: {error}")
+        return refused_resource(f"its resource cannot be read: {in_words(error)}")
 
 
 def events_text(raws: Iterable[bytes]) -> str:
@@ -190,7 +191,7 @@ def events_text(raws: Iterable[bytes]) -> str:
         times = [integer(e.timeUnixNano or 0, 0, UINT64_MAX) for e in events]
         rows = [event_row(t, e.name or "", _plain_pairs(e.attributes)) for t, e in zip(times, events, strict=True)]
     except _UNREADABLE as error:
-        raise ValueRefused(str(error)) from error
+        raise ValueRefused(in_words(error)) from error
     return json_text(rows)
 
 
@@ -206,5 +207,5 @@ def links_text(raws: Iterable[bytes]) -> str:
             link_row((x.traceId or "").lower(), (x.spanId or "").lower(), _plain_pairs(x.attributes)) for x in links
         ]
     except _UNREADABLE as error:
-        raise ValueRefused(str(error)) from error
+        raise ValueRefused(in_words(error)) from error
     return json_text(rows)

@@ -1,4 +1,14 @@
-"""Log records of one chunk, gathered column by column -> rows of ``raw_otlp__log_records``, for both encodings."""
+"""Log records of one chunk, gathered column by column -> rows of ``raw_otlp__log_records``, for both encodings.
+
+**What is one record?** A log record has no id, and senders send again whatever was not acknowledged: the same message,
+or its records gathered anew by a collector on the way. So a record is what it says, all of it, to the nanosecond.
+Equal ones within a message are numbered, for there they were all meant; equal ones in different messages are one and
+the same record, sent again. That makes any re-sending harmless, re-encoded and re-batched too. Its price: of equal
+records that were meant (the same line of the same source in the same nanosecond, observed in the same nanosecond)
+and sent in two messages, the greater number that one message has is kept, not their sum. Only sources with coarse
+clocks and no time of observation can meet it. Hashing the message too would keep these, and would count every record
+of a re-batched message twice: the greater evil, and silent.
+"""
 
 import hashlib
 from collections import Counter
@@ -146,7 +156,7 @@ def _reasons(records: Records, frame: pl.DataFrame) -> dict[int, str]:
 def _record_ids(
     frame: pl.DataFrame, origins: Sequence[str], sets: Sequence[str], sources: Sequence[tuple[Message, int]]
 ) -> list[str]:
-    """The identity of each record: what it says, and which of its equals within the message it is."""
+    """The identity of each record: what it says, and which of its equals within the message it is (see above)."""
     encoder = msgspec.json.Encoder()
     seen: Counter[bytes] = Counter()
     message: Message | None = None

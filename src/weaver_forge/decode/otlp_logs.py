@@ -16,6 +16,7 @@ from weaver_forge.contracts.batch import Batch, Rejected
 from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.tables.logs import RAW_OTLP_LOG_RECORDS
 from weaver_forge.decode import otlp_signals_json, otlp_signals_protobuf
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_framing import Message
 from weaver_forge.decode.otlp_log_records import Records, assemble
 from weaver_forge.decode.otlp_protobuf import PayloadRefused
@@ -128,7 +129,7 @@ def _bodies(
         try:
             text, is_structured = read(raw)
         except (DecodeError, UnicodeDecodeError, ValueRefused) as error:
-            reasons[row] = f"its body cannot be read: {error}"
+            reasons[row] = f"its body cannot be read: {in_words(error)}"
             text, is_structured = None, False
         texts.append(text)
         structured.append(is_structured)

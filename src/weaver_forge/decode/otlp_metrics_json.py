@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_json_values import INT64_MAX, INT64_MIN, UINT64_MAX, integer, plain
 from weaver_forge.decode.otlp_metric_points import FAMILY, Common, Metric
 from weaver_forge.decode.otlp_metrics_shapes import (
@@ -89,7 +90,7 @@ def common(points: Sequence[Any], reasons: dict[int, str]) -> Common:
             try:
                 exemplars[row] = exemplars_text(raws(found))
             except ValueRefused as error:
-                reasons[row] = f"its exemplars cannot be read: {error}"
+                reasons[row] = f"its exemplars cannot be read: {in_words(error)}"
     return Common(
         attributes=[raws(point.attributes) for point in points],
         start=integers([point.startTimeUnixNano for point in points]),
@@ -229,7 +230,7 @@ def exemplars_text(exemplars: Iterable[bytes]) -> str:
     try:
         rows = [_exemplar(_EXEMPLAR.decode(raw)) for raw in exemplars]
     except UNREADABLE as error:
-        raise ValueRefused(str(error)) from error
+        raise ValueRefused(in_words(error)) from error
     return json_text(rows)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from google.protobuf.message import DecodeError
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_metric_points import FAMILY, Common, Metric
 from weaver_forge.decode.otlp_signals import as_lists
 from weaver_forge.decode.otlp_signals_protobuf import exemplars_text, metrics_request
@@ -46,7 +47,7 @@ def common(points: Sequence[Any], reasons: dict[int, str]) -> Common:
             try:
                 exemplars[row] = exemplars_text(point.exemplars)
             except DecodeError as error:
-                reasons[row] = f"its exemplars cannot be read: {error}"
+                reasons[row] = f"its exemplars cannot be read: {in_words(error)}"
     return Common(
         attributes=[tuple(point.attributes) for point in points],
         start=pl.Series([point.start for point in points], dtype=pl.UInt64),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import zstandard
 
 from weaver_forge.contracts.batch import Rejected
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_sniff import Encoding, Signal, signal_of
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -135,7 +136,7 @@ def message(name: str, position: str, offset: int, data: bytes, encoding: Encodi
         try:
             data = _unpacked(packed)
         except (zstandard.ZstdError, EOFError) as error:
-            reason = f"a zstd message cannot be read: {error}"
+            reason = f"a zstd message cannot be read: {in_words(error)}"
             return Rejected(name, position, reason, shown(packed), packed, offset)
     if len(data) > MAX_MESSAGE_BYTES:
         reason = f"a message of more than {MAX_MESSAGE_BYTES // 2**20} MiB: send smaller batches"

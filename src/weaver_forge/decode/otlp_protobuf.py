@@ -22,6 +22,7 @@ import pyarrow as pa
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_attributes import read_attributes
 from weaver_forge.decode.otlp_columns import Gathered, Sparse
 from weaver_forge.decode.otlp_framing import shown
@@ -95,7 +96,7 @@ def read_request(data: bytes) -> Any:
     try:
         return PrunedRequest.FromString(data)
     except DecodeError as error:
-        raise PayloadRefused(f"not an OTLP protobuf message: {error}") from error
+        raise PayloadRefused(f"not an OTLP protobuf message: {in_words(error)}") from error
 
 
 def gather(requests: Sequence[Any]) -> Gathered | None:
@@ -207,7 +208,7 @@ def sparse(
         try:
             found = read(group)
         except refusal as error:
-            unreadable.setdefault(row, f"its events or links cannot be read: {error}")
+            unreadable.setdefault(row, f"its events or links cannot be read: {in_words(error)}")
         else:
             rows.append(row)
             texts.append(found)

@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_values import (
     Resource,
     as_resource,
@@ -75,7 +76,7 @@ def _read_resource(raw: bytes) -> Resource:
     try:
         message = ResourceMessage.FromString(raw)
     except DecodeError as error:
-        return refused_resource(f"its resource cannot be read: {error}")
+        return refused_resource(f"its resource cannot be read: {in_words(error)}")
     return as_resource([(pair.key, plain(pair.value)) for pair in message.attributes])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_columns import Gathered
 from weaver_forge.decode.otlp_ids import Ids, from_flat
 from weaver_forge.decode.otlp_maps import Codes
@@ -42,7 +43,7 @@ def parse(messages: Sequence[bytes]) -> pa.Array:
     try:
         return _HANDLER.list_to_record_batch(list(messages)).column(0)
     except ValueError as error:  # its only documented error; Arrow's own derive from it
-        raise PayloadRefused(f"not an OTLP protobuf message: {error}") from error
+        raise PayloadRefused(f"not an OTLP protobuf message: {in_words(error)}") from error
 
 
 def gather(parsed: pa.Array) -> Gathered | None:

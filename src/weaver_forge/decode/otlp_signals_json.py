@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_json_values import (
     AnyValueJson,
     KeyValueJson,
@@ -94,7 +95,7 @@ def read_message(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadRefused(f"not an OTLP JSON message: {error}") from error
+        raise PayloadRefused(f"not an OTLP JSON message: {in_words(error)}") from error
 
 
 def raws(values: list[msgspec.Raw] | None) -> tuple[bytes, ...]:
@@ -110,7 +111,7 @@ def read_scope(raw: bytes) -> Scope:
         for pair in scope.attributes or ():
             found.setdefault(pair.key or "", as_text(plain(pair.value)))
     except UNREADABLE as error:
-        return Scope("", "", [], f"its scope cannot be read: {error}")
+        return Scope("", "", [], f"its scope cannot be read: {in_words(error)}")
     return Scope(scope.name or "", scope.version or "", list(found.items()))
 
 
@@ -127,5 +128,5 @@ def body_text(raw: bytes) -> tuple[str | None, bool]:
         value = _VALUE.decode(raw) if raw not in _NOTHING else None
         found = plain(value)
     except UNREADABLE as error:
-        raise ValueRefused(str(error)) from error
+        raise ValueRefused(in_words(error)) from error
     return as_text(found), isinstance(found, list | dict)

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar
 
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.otlp_attributes import read_attributes
 from weaver_forge.decode.otlp_protobuf import PayloadRefused
 from weaver_forge.decode.otlp_protobuf_values import plain, read_resource
@@ -178,7 +179,7 @@ def _read(name: str, data: bytes) -> Any:
     try:
         return _CLASSES[name].FromString(data)
     except DecodeError as error:
-        raise PayloadRefused(f"not an OTLP protobuf message: {error}") from error
+        raise PayloadRefused(f"not an OTLP protobuf message: {in_words(error)}") from error
 
 
 def read_scope(raw: bytes) -> Scope:
@@ -186,7 +187,7 @@ def read_scope(raw: bytes) -> Scope:
     try:
         scope = InstrumentationScope.FromString(raw)
     except DecodeError as error:
-        return Scope("", "", [], f"its scope cannot be read: {error}")
+        return Scope("", "", [], f"its scope cannot be read: {in_words(error)}")
     found: dict[str, str | None] = {}
     for pair in scope.attributes:
         found.setdefault(pair.key, as_text(plain(pair.value)))

@@ -16,6 +16,7 @@ from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
 from weaver_forge.decode import junit
 from weaver_forge.decode.ctrf import read_ctrf
+from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.gitlab_test_report import is_gitlab, read_gitlab
 from weaver_forge.decode.go_test import is_go_test, read_go_test
 from weaver_forge.decode.nunit import read_nunit
@@ -136,7 +137,7 @@ def _root(head: bytes) -> tuple[str, str]:
         tag = str(found).rpartition(":")[2]
         return tag, "" if tag else "the file declares a DTD, which test reports never need: write it without one"
     except (expat.ExpatError, ValueError, LookupError) as error:
-        return "", f"neither JSON nor XML that is well-formed ({error})"
+        return "", f"neither JSON nor XML that is well-formed ({in_words(error)})"
     return "", "not well-formed XML (it ends before its root element) and no complete test case before it"
 
 
