@@ -396,6 +396,26 @@ def test_equal_records_of_a_message_are_as_many_as_were_sent() -> None:
     assert found["record_id"].to_list()[:3] == found["record_id"].to_list()[3:]
 
 
+def test_records_that_are_sent_again_in_other_batches_are_not_doubled() -> None:
+    """A collector gathers anew what it was sent twice: no message is like another, and no record is new."""
+    rows = [{"timeUnixNano": n, "body": {"stringValue": "same" if n < 3 else str(n)}} for n in (1, 1, 1, 2, 3, 4)]
+
+    first = decode_log_messages(logs(*rows), "a").tables[RECORDS]
+    again = decode_log_messages(logs(*rows[:2]) + logs(*rows[2:5]) + logs(rows[5]) + logs(*rows[1:4]), "b")
+
+    assert first["record_id"].n_unique() == 6
+    assert set(again.tables[RECORDS]["record_id"]) <= set(first["record_id"])
+
+
+def test_equal_records_of_two_messages_are_one_that_was_sent_again() -> None:
+    """The price of it: nothing tells two lines that were meant from one that was sent twice."""
+    record = {"timeUnixNano": 5, "body": {"stringValue": "again"}}
+
+    found = decode_log_messages(logs(record, record) + logs(record), "a").tables[RECORDS]
+
+    assert found["record_id"].n_unique() == 2
+
+
 def test_points_of_other_attributes_resources_or_temporality_are_other_series() -> None:
     """And the description is no part of it."""
 

@@ -7,7 +7,7 @@ RAW_OTLP_LOG_RECORDS = Table(
     layer="raw",
     source="otlp",
     entity="log_records",
-    grain="log record, exact duplicates removed",
+    grain="log record; equal ones in different messages are one that was sent again",
     columns=(
         Column(
             "record_id",
