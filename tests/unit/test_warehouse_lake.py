@@ -1,6 +1,7 @@
 """A lake holds every row once, whoever writes it and however often it is sent."""
 
 import errno
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -45,7 +46,7 @@ def spans(ids: range, *, start: int = START, step: int = 1000, name: str = "get"
 
 
 def span_lake(path: Path) -> Lake:
-    return Lake(path, RAW_OTLP_SPANS, "start_unix_ns")
+    return Lake(path, RAW_OTLP_SPANS, "start_unix_ns", equal_times=False)
 
 
 def names(lake: Lake) -> dict[str, int]:
@@ -57,36 +58,42 @@ def lake(tmp_path: Path) -> Lake:
     return span_lake(tmp_path / "la ké" / "spans")
 
 
+@pytest.fixture(params=[True, False])
+def either(tmp_path: Path, request: pytest.FixtureRequest) -> Lake:
+    """A lake that tells files apart by times, and one with an index."""
+    return Lake(tmp_path / "la ké" / "spans", RAW_OTLP_SPANS, "start_unix_ns", equal_times=request.param)
+
+
 def test_a_lake_without_spans_has_no_files(lake: Lake) -> None:
     assert lake.files() == []
     assert lake.version() is None
 
 
-def test_spans_sent_again_add_nothing(lake: Lake) -> None:
+def test_spans_sent_again_add_nothing(either: Lake) -> None:
     """Whether the second sending is the same batch, overlaps, or repeats itself; the first one seen is kept."""
-    first = lake.append(spans(range(10), name="first"))
-    same = lake.append(spans(range(10), name="again"))
-    overlap = lake.append(pl.concat([spans(range(5, 15), name="later"), spans(range(12, 15), name="later")]))
+    first = either.append(spans(range(10), name="first"))
+    same = either.append(spans(range(10), name="again"))
+    overlap = either.append(pl.concat([spans(range(5, 15), name="later"), spans(range(12, 15), name="later")]))
 
     assert (first, same, overlap) == (10, 0, 5)
-    assert names(lake) == {"first": 10, "later": 5}
-    assert lake.version() == 1
+    assert names(either) == {"first": 10, "later": 5}
+    assert either.version() == 1
 
 
-def test_two_starts_in_the_same_microsecond_stay_apart(lake: Lake) -> None:
+def test_two_starts_in_the_same_microsecond_stay_apart(either: Lake) -> None:
     """Ranges are nanoseconds: a range cut to microseconds once let a duplicate through."""
-    lake.append(spans(range(1), start=START + 999))
+    either.append(spans(range(1), start=START + 999))
 
-    again = lake.append(spans(range(1), start=START + 999))
+    again = either.append(spans(range(1), start=START + 999))
 
     assert again == 0
 
 
-def test_a_span_with_a_broken_clock_hides_no_duplicate(lake: Lake) -> None:
+def test_a_span_with_a_broken_clock_hides_no_duplicate(either: Lake) -> None:
     broken = pl.concat([spans(range(1), start=0), spans(range(1, 2), start=2**62), spans(range(2, 3))])
-    lake.append(broken)
+    either.append(broken)
 
-    added = lake.append(pl.concat([spans(range(2, 4)), spans(range(1), start=0)]))
+    added = either.append(pl.concat([spans(range(2, 4)), spans(range(1), start=0)]))
 
     assert added == 1
 
@@ -144,7 +151,7 @@ class OvertakenOnce(Lake):
 @pytest.mark.parametrize("already_there", [0, 3])
 def test_a_writer_that_was_overtaken_checks_again(tmp_path: Path, already_there: int) -> None:
     """Two writers with the same spans store them once, on a new table and on an old one."""
-    lake = OvertakenOnce(tmp_path / "spans", RAW_OTLP_SPANS, "start_unix_ns")
+    lake = OvertakenOnce(tmp_path / "spans", RAW_OTLP_SPANS, "start_unix_ns", equal_times=False)
     lake.append(spans(range(already_there)))
     lake.rival = spans(range(5, 8), name="rival")
 
@@ -191,18 +198,18 @@ def test_compacting_again_changes_nothing(lake: Lake) -> None:
     assert len(lake.files()) == 2
 
 
-def test_compacting_puts_broken_clocks_apart(lake: Lake) -> None:
+def test_compacting_puts_broken_clocks_apart(either: Lake) -> None:
     """A file as wide as the error of one clock would be opened for every later batch."""
-    lake.append(pl.concat([spans(range(1), start=0), spans(range(1, 2), start=2**62), spans(range(2, 9))]))
+    either.append(pl.concat([spans(range(1), start=0), spans(range(1, 2), start=2**62), spans(range(2, 9))]))
 
-    compact(lake, TOMORROW)
+    compact(either, TOMORROW)
 
-    assert [(f.first_unix_ns, f.n_rows) for f in lake.ranges()] == [(0, 1), (START + 2000, 7), (2**62 + 1000, 1)]
-    assert lake.append(spans(range(1), start=0)) == 0
+    assert [(f.first_unix_ns, f.n_rows) for f in either.ranges()] == [(0, 1), (START + 2000, 7), (2**62 + 1000, 1)]
+    assert either.append(spans(range(1), start=0)) == 0
 
 
 def test_a_join_that_another_writer_overtook_is_made_on_his_version(lake: Lake) -> None:
-    rival = OvertakenOnChange(lake.path, RAW_OTLP_SPANS, "start_unix_ns")
+    rival = OvertakenOnChange(lake.path, RAW_OTLP_SPANS, "start_unix_ns", equal_times=False)
     for n in range(2):
         lake.append(spans(range(n * 3, n * 3 + 3)))
 
@@ -225,30 +232,31 @@ class OvertakenOnChange(Lake):
         return super().change(table, actions)
 
 
-def test_staged_rows_are_seen_by_nobody_until_they_are_committed(lake: Lake) -> None:
-    staged = [lake.stage(spans(range(5))), lake.stage(spans(range(3, 8)))]
+def test_staged_rows_are_seen_by_nobody_until_they_are_committed(either: Lake) -> None:
+    staged = [either.stage(spans(range(5))), either.stage(spans(range(3, 8)))]
 
-    before = lake.files()
-    added = lake.commit(staged)
+    before = either.files()
+    added = either.commit(staged)
 
     assert before == []
     assert added == 8
-    assert names(lake) == {"get": 8}
+    assert names(either) == {"get": 8}
 
 
-def test_committing_the_same_staged_files_twice_adds_nothing(lake: Lake) -> None:
+def test_committing_the_same_staged_files_twice_adds_nothing(either: Lake) -> None:
     """A worker's result that is handed over again after a crash of the committer."""
     rows = spans(range(5))
-    lake.commit([lake.stage(rows)])
+    either.commit([either.stage(rows)])
 
-    assert lake.commit([lake.stage(rows), lake.stage(rows)]) == 0
+    assert either.commit([either.stage(rows), either.stage(rows)]) == 0
 
 
-def test_rows_that_share_a_hash_and_no_key_are_all_kept(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    def same(frame: pl.DataFrame, _key: object) -> lake_keys.Hashes:
+@pytest.mark.parametrize("equal_times", [True, False])
+def test_rows_that_share_a_hash_and_no_key_are_all_kept(tmp_path: Path, *, equal_times: bool) -> None:
+    def same(frame: pl.DataFrame, _key: Sequence[str]) -> lake_keys.Hashes:
         return np.ones(frame.height, dtype=np.uint64)
 
-    monkeypatch.setattr(lake_keys, "hashes_of", same)
+    lake = Lake(tmp_path, RAW_OTLP_SPANS, "start_unix_ns", equal_times=equal_times, hashing=same)
     lake.append(spans(range(5)))
 
     assert lake.append(spans(range(3, 8))) == 3
@@ -313,6 +321,26 @@ def test_old_logs_stay_and_a_version_that_is_gone_is_not_an_empty_lake(lake: Lak
         lake.files(0)
 
 
+def test_old_logs_go_that_no_version_kept_is_read_from(lake: Lake) -> None:
+    for n in range(8):
+        lake.append(spans(range(n, n + 1)))
+        if n in {2, 5}:
+            DeltaTable(str(lake.path)).create_checkpoint()
+    log = lake.path / "_delta_log"
+    for path in log.iterdir():
+        os.utime(path, (0, 0))
+
+    vacuum(lake, pinned=[4])
+    pinned = sorted(path.name[18:] for path in log.glob("0*"))
+    readable = len(lake.files(4))
+    vacuum(lake)
+
+    assert pinned[:3] == ["02.checkpoint.parquet", "02.json", "03.json"]
+    assert readable == 5
+    assert sorted(path.name[18:] for path in log.glob("0*"))[:2] == ["05.checkpoint.parquet", "05.json"]
+    assert len(lake.files()) == 8
+
+
 def test_a_lake_of_an_older_release_keeps_its_logs_from_now_on(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
         older.setattr(lake_table, "PROPERTIES", {})
@@ -333,15 +361,6 @@ def test_the_folders_of_a_new_lake_outlive_a_power_cut(tmp_path: Path, monkeypat
     span_lake(tmp_path / "lake" / "spans").append(spans(range(1)))
 
     assert {tmp_path, tmp_path / "lake"} <= set(settled)
-
-
-def test_the_same_ids_with_another_start_are_another_span(lake: Lake) -> None:
-    """Whether they come in one batch or in two."""
-    one, other = spans(range(1), name="one"), spans(range(1), start=START + DAY_NS, name="other")
-
-    added = lake.append(pl.concat([one, other])), lake.append(other), lake.append(spans(range(1), start=START + 5))
-
-    assert added == (2, 0, 1)
 
 
 @pytest.mark.parametrize(

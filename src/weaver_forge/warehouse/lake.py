@@ -3,14 +3,15 @@
 Spans, metric points and log records are too many for the warehouse file: measured, a native insert costs four
 to ten times a Parquet append. A write has two halves. ``stage`` turns rows into a Parquet file that no reader
 sees; any process may do it. ``commit`` proves which of the staged rows are new and adds them in one Delta
-commit. What rows mean is derived in ``marts``; compaction and vacuum are in ``lake_upkeep``.
+commit, by what ``lake_known`` says. What rows mean is derived in ``marts``; compaction and vacuum are in
+``lake_upkeep``.
 """
 
 import json
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -25,52 +26,18 @@ from weaver_forge.contracts.table import Table
 from weaver_forge.errors import StoreBusy
 from weaver_forge.warehouse import lake_keys
 from weaver_forge.warehouse.conform import conform, conform_coded, one_a_key, polars_schema
+from weaver_forge.warehouse.lake_files import HeldHashes, LakeFile, Staged, slices
+from weaver_forge.warehouse.lake_index import KeyIndex
+from weaver_forge.warehouse.lake_keys import Hashes, Hashing, row_hashes
+from weaver_forge.warehouse.lake_known import Known, KnownAnywhere, KnownByTime
 from weaver_forge.warehouse.lake_parquet import with_maps, write_parquet
 from weaver_forge.warehouse.lake_table import bring_forward, create_table, open_table
 from weaver_forge.warehouse.room import make_folder, room_for, settle
 
+__all__ = ["Lake", "LakeFile", "Staged"]
+
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class LakeFile:
-    """A committed Parquet file and the range of times in it, both ends inclusive, nanoseconds since 1970.
-
-    Args:
-        lowest: The least value of the column that the lake marks its files with; None where it has none.
-    """
-
-    path: Path
-    n_rows: int
-    first_unix_ns: int
-    last_unix_ns: int
-    lowest: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A Parquet file that is written and not committed: rows of distinct keys. May be sent between processes.
-
-    Args:
-        times: Sorted.
-        hashes: Of the keys, sorted.
-    """
-
-    path: Path
-    times: lake_keys.Times
-    hashes: lake_keys.Hashes
-    lowest: int | None = None
-
-    @property
-    def n_rows(self) -> int:
-        """How many rows the file has."""
-        return len(self.times)
-
-    @property
-    def as_file(self) -> LakeFile:
-        """The file as it will be listed."""
-        return LakeFile(self.path, self.n_rows, int(self.times[0]), int(self.times[-1]), self.lowest)
 
 
 class Lake:
@@ -78,14 +45,35 @@ class Lake:
 
     Args:
         path: Its folder; made by the first write.
-        table: The rows' contract. Equal keys have equal times.
+        table: The rows' contract.
         time_column: BIGINT nanoseconds since 1970: what files are told apart by.
         mark: An INTEGER column whose least value in each file is kept in the log, for readers to choose files by.
+        equal_times: Whether rows of equal keys have equal times. If not, an index of all keys is kept beside them.
+        hashing: How keys are hashed.
+
+    Attributes:
+        n_differing: Rows that were left out of commits since this object was made because a row of their key and of
+            another time is stored: not sent again, but something else under the same name.
     """
 
-    def __init__(self, path: Path, table: Table, time_column: str, *, mark: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        table: Table,
+        time_column: str,
+        *,
+        mark: str | None = None,
+        equal_times: bool = True,
+        hashing: Hashing = row_hashes,
+    ) -> None:
         self.path, self.table, self.time_column, self.mark = path, table, time_column, mark
-        self._held = lake_keys.HeldHashes(table.key)
+        self.n_differing = 0
+        self._hashing = hashing
+        self._held = HeldHashes(self._read_hashes)
+        index = KeyIndex(path, table.key, hashing, self._held.of)
+        self._known: Known = (
+            KnownByTime(table.key, self._held) if equal_times else KnownAnywhere(index, table.key, time_column, hashing)
+        )
 
     def append(self, frame: pl.DataFrame) -> int:
         """Store the rows that are not there yet, in one commit; returns how many that were.
@@ -106,32 +94,34 @@ class Lake:
             ContractError: If they are no rows of the table.
             StoreFull: If there is no room.
         """
-        key = list(self.table.key)
         rows = conform_coded(self.table, rows) if isinstance(rows, Coded) else conform(self.table, rows)
-        hashes = lake_keys.hashes_of(_frame(rows), key)
-        if lake_keys.repeats(hashes):
-            distinct = one_a_key(self.table, _frame(rows))
-            rows = replace(rows, frame=distinct) if isinstance(rows, Coded) else distinct
-            hashes = lake_keys.hashes_of(distinct, key)
-        return self._written(rows, hashes)
+        hashes = self._hashes_of(_frame(rows))
+        if not lake_keys.repeats(hashes):
+            return self._written(rows, hashes)
+        distinct = one_a_key(self.table, _frame(rows))
+        time = pl.col(self.time_column)
+        differs = _frame(rows).select(time != time.first().over(self.table.key)).to_series().sum()
+        rows = replace(rows, frame=distinct) if isinstance(rows, Coded) else distinct
+        return replace(self._written(rows, self._hashes_of(distinct)), n_differing=int(differs))
 
     def commit(self, staged: Sequence[Staged]) -> int:
         """Add what is new of staged files, in one commit, all or nothing; returns the rows added.
 
-        A duplicate carries the same time, so only files whose range of times meets the batch are asked. Exact
-        with several writers too: a commit that another one overtook is checked and tried again.
+        Exact with several writers too: a commit that another one overtook is checked and tried again.
 
         Raises:
             StoreBusy: If other writers overtook it every time.
             StoreFull: If there is no room; the staged files stay uncommitted.
         """
         parts = [part for part in staged if part.n_rows]
+        n_differing = sum(part.n_differing for part in parts)
         for _ in range(_ATTEMPTS):
             table = self.delta()
-            parts = self._new(parts, [] if table is None else self._files_of(table))
-            if not parts:
-                return 0
-            if self._commit(table, parts):
+            rest = self._known.without(parts, [] if table is None else self._files_of(table), self._write_rest)
+            n_differing += sum(part.n_differing for part in rest) - sum(part.n_differing for part in parts)
+            parts = [part for part in rest if part.n_rows]
+            if not parts or self._commit(table, parts):
+                self.n_differing += n_differing
                 return sum(part.n_rows for part in parts)
             _LOG.info("%s: another writer was faster, checking again", self.path)
         raise StoreBusy(
@@ -219,27 +209,21 @@ class Lake:
             self._settle_log(0)
         return made
 
-    def _new(self, parts: Sequence[Staged], files: Sequence[LakeFile]) -> list[Staged]:
-        """The staged files without rows that are committed, or staged before them."""
-        known, fresh = list(files), list[Staged]()
-        for part in parts:
-            met = [f.path for f in known if lake_keys.meet(part.times, f.first_unix_ns, f.last_unix_ns)]
-            suspects = [path for path in met if lake_keys.share_one(part.hashes, self._held.of(path))]
-            rest = self._without(part, suspects) if suspects else part
-            if rest.n_rows:
-                fresh.append(rest)
-                known.append(rest.as_file)
-        return fresh
+    def joined(self, group: Sequence[LakeFile], made: Sequence[LakeFile]) -> None:
+        """Tell what knows the lake's keys that a change put files in place of others, with the same rows."""
+        self._known.joined(group, made)
 
-    def _without(self, part: Staged, suspects: Sequence[Path]) -> Staged:
-        rows = pl.read_parquet(part.path)
-        rest = lake_keys.without_known(rows, suspects, self.table.key)
-        if rest.height == rows.height:
-            return part  # two keys of one hash: rare, and the reason why keys are read at all
-        part.path.unlink(missing_ok=True)
-        return self._written(rest, lake_keys.hashes_of(rest, self.table.key))
+    def _write_rest(self, rows: pl.DataFrame) -> Staged:
+        return self._written(rows, self._hashes_of(rows))
 
-    def _written(self, rows: pl.DataFrame | Coded, hashes: lake_keys.Hashes) -> Staged:
+    def _hashes_of(self, rows: pl.DataFrame) -> Hashes:
+        return np.sort(self._hashing(rows, self.table.key))
+
+    def _read_hashes(self, file: LakeFile) -> Hashes:
+        pieces = slices(file.path, file.n_rows, self.table.key)
+        return lake_keys.merged(self._hashes_of(piece) for piece in pieces)
+
+    def _written(self, rows: pl.DataFrame | Coded, hashes: Hashes) -> Staged:
         frame = _frame(rows)
         times = np.sort(frame[self.time_column].to_numpy())
         name = f"part-{uuid.uuid4().hex}.parquet"

@@ -53,7 +53,8 @@ def compact(lake: Lake, before: datetime, *, target_rows: int = TARGET_ROWS) -> 
 def vacuum(lake: Lake, *, pinned: Sequence[int] = (), older_than: timedelta = timedelta(days=1)) -> list[Path]:
     """Delete files that neither the newest version nor a pinned one needs; returns those deleted.
 
-    Logs older than 30 days go too where nothing is pinned: a version cannot be read without them.
+    Logs older than 30 days go too, but for those that the oldest version kept is read from: its checkpoint and what
+    follows.
 
     Args:
         lake: Where.
@@ -73,8 +74,9 @@ def vacuum(lake: Lake, *, pinned: Sequence[int] = (), older_than: timedelta = ti
         full=True,
         keep_versions=sorted({table.version(), *kept}),
     )
-    if not pinned:
-        table.cleanup_metadata()
+    oldest = lake.delta(min(kept, default=None))
+    if oldest is not None:
+        oldest.cleanup_metadata()  # keeps what the version that was opened is read from
     # Not what the library returns: it lists files again that an earlier vacuum deleted.
     return sorted(before - set(lake.path.glob("*.parquet")))
 
@@ -125,6 +127,7 @@ def _rewrite(lake: Lake, group: Sequence[LakeFile]) -> int:
         made.append(LakeFile(path, length, first, last, lake.lowest(day)))
         start += length
     if _swapped(lake, group, made):
+        lake.joined(group, made)
         return len(made)
     for file in made:
         file.path.unlink()

@@ -49,7 +49,7 @@ class Warehouse:
     def __init__(self, path: Path, lake: Path, *, wait_s: float = 30.0) -> None:
         self.path = path
         self.wait_s = wait_s
-        self.spans = Lake(lake / "spans", RAW_OTLP_SPANS, "start_unix_ns", mark="kind")
+        self.spans = Lake(lake / "spans", RAW_OTLP_SPANS, "start_unix_ns", mark="kind", equal_times=False)
         self.metric_points = Lake(lake / "metric_points", RAW_OTLP_METRIC_POINTS, "time_unix_ns")
         self.log_records = Lake(lake / "log_records", RAW_OTLP_LOG_RECORDS, "time_unix_ns")
 

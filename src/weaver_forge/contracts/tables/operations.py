@@ -11,8 +11,7 @@ RAW_OTLP_SPANS = Table(
     layer="raw",
     source="otlp",
     entity="spans",
-    # Files are told apart by time: ids that a sender uses again at another time could not be known as the same.
-    grain="span: a start of a pair of ids; of several reports on one, the first",
+    grain="span: a pair of ids; of several reports on one, the first",
     columns=(
         Column("trace_id", "VARCHAR", "32 lower-case hex digits."),
         Column("span_id", "VARCHAR", "16 lower-case hex digits."),
@@ -58,7 +57,7 @@ RAW_OTLP_SPANS = Table(
         Column("events", "VARCHAR", "Span events as JSON text; null when there are none.", nullable=True),
         Column("links", "VARCHAR", "Span links as JSON text; null when there are none.", nullable=True),
     ),
-    key=("trace_id", "span_id", "start_unix_ns"),
+    key=("trace_id", "span_id"),
 )
 
 CORE_TRACE_SPANS = Table(
@@ -100,7 +99,7 @@ CORE_TRACE_SPANS = Table(
         ),
         Column("started_at", "TIMESTAMP", "Start, UTC."),
     ),
-    key=("trace_id", "span_id", "start_unix_ns"),
+    key=("trace_id", "span_id"),
 )
 
 CORE_TRACE_RED_MINUTES = Table(
