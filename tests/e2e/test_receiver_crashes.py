@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import grpc
 import psutil
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from weaver_forge.settings import environment_with
 from weaver_forge.testing.otlp_load import requests
@@ -38,6 +40,21 @@ def post(url: str, body: bytes, path: str = "/v1/traces", **headers: str) -> tup
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
     finally:
         connection.close()
+
+
+def points() -> bytes:
+    """A request with one good data point."""
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="requests")
+    metric.gauge.data_points.add(as_int=3, time_unix_nano=10**18)
+    return request.SerializeToString()
+
+
+def records() -> bytes:
+    """A request with one good log record."""
+    request = ExportLogsServiceRequest()
+    request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=10**18).body.string_value = "ready"
+    return request.SerializeToString()
 
 
 def test_a_kill_at_any_point_loses_nothing_acknowledged_and_stores_nothing_twice(tmp_path: Path) -> None:
@@ -136,10 +153,7 @@ def test_what_grpc_senders_are_told(tmp_path: Path, code: str) -> None:
 @pytest.mark.parametrize("signal", ["metrics", "logs"])
 def test_grpc_takes_the_other_signals_too(tmp_path: Path, signal: str) -> None:
     """Each under its own service; an empty answer is full success."""
-    bodies = {
-        "metrics": b"\x0a\x0c\x12\x0a\x12\x08\x0a\x01a\x2a\x03\x0a\x01\x18",
-        "logs": b"\x0a\x09\x12\x07\x12\x05\x2a\x03\x0a\x01a",
-    }
+    bodies = {"metrics": points(), "logs": records()}
     name = signal.title()
     method = f"/opentelemetry.proto.collector.{signal}.v1.{name}Service/Export"
     with Receiver(tmp_path / "forge") as receiver, grpc.insecure_channel(receiver.grpc) as channel:

@@ -1,9 +1,10 @@
 """What can be said of an OTLP request before it is stored: is it one, how many items, and which will be refused.
 
-Put here what both encodings share; how each is read is in ``outline_protobuf`` and ``outline_json``. Looking must
-cost about as much as parsing. Everything else (attributes, resources, events) is judged by the decoder after the
-fact, in whose quarantine the refused items can be looked at: a request is stored whole whatever is wrong with single
-items of it. The rules are the decoder's, and a test holds both together.
+Put here what both encodings share; how each is read is in ``outline_protobuf`` and ``outline_json``, what must hold of
+points and records in ``outline_rules``. Looking must cost about as much as parsing. Everything else (attributes,
+resources, events, bodies) is judged by the decoder after the fact, in whose quarantine the refused items can be looked
+at: a request is stored whole whatever is wrong with single items of it. The rules are the decoder's, and a test holds
+both together.
 """
 
 from dataclasses import dataclass
@@ -36,6 +37,31 @@ class Outline:
     items: int
     rejected: int = 0
     reason: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """An outline while it is looked at."""
+
+    items: int = 0
+    rejected: int = 0
+    reason: str = ""
+
+    def look(self, reason: str) -> None:
+        """One item, and why it will be refused, or an empty text."""
+        self.items += 1
+        if reason:
+            self.refuse(reason)
+
+    def refuse(self, reason: str, items: int = 1) -> None:
+        """Some of the items will be refused."""
+        self.rejected += items
+        if items and not self.reason:
+            self.reason = reason
+
+    def outline(self) -> Outline:
+        """What was found."""
+        return Outline(self.items, self.rejected, self.reason)
 
 
 def why(trace_id: bytes, span_id: bytes, parent: bytes, name: bytes, start: int, end: int) -> str:

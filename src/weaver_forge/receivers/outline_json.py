@@ -1,73 +1,32 @@
-"""The outline of JSON requests. What is looked at is typed, the rest is skipped or kept as raw bytes."""
+"""The outline of JSON requests: how many items, and which of them the decoder is known to refuse."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from weaver_forge.receivers.otlp_signals import MAX_TIME, NO_SPAN, NO_TRACE, BadData, Outline, Signal, why
+from weaver_forge.receivers import outline_rules as rules
+from weaver_forge.receivers.otlp_signals import MAX_TIME, NO_SPAN, NO_TRACE, BadData, Outline, Signal, Tally, why
+from weaver_forge.receivers.outline_shapes import (
+    Double,
+    ExponentialPoint,
+    HistogramPoint,
+    Metric,
+    Number,
+    NumberPoint,
+    Record,
+    Request,
+    Span,
+    SummaryPoint,
+)
 
 _INTEGER_LENGTH = 20
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_COUNTS = re.compile(r"[0-9]{1,18}(?:,[0-9]{1,18})*")
 _FIELD: dict[Signal, str] = {"traces": "resourceSpans", "metrics": "resourceMetrics", "logs": "resourceLogs"}
-_Number = int | str | None
-
-
-class _Span(msgspec.Struct, gc=False, rename="camel"):
-    trace_id: str | None = None
-    span_id: str | None = None
-    parent_span_id: str | None = None
-    name: str | None = None
-    kind: int | None = None
-    start_time_unix_nano: _Number = None
-    end_time_unix_nano: _Number = None
-    attributes: list[msgspec.Raw] | None = None
-    events: list[msgspec.Raw] | None = None
-    links: list[msgspec.Raw] | None = None
-
-
-class _ScopeSpans(msgspec.Struct, gc=False, rename="camel"):
-    spans: list[_Span] | None = None
-
-
-class _ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
-    scope_spans: list[_ScopeSpans] | None = None
-
-
-class _Points(msgspec.Struct, gc=False, rename="camel"):
-    data_points: list[msgspec.Raw] | None = None
-
-
-class _Metric(msgspec.Struct, gc=False, rename="camel"):
-    gauge: _Points | None = None
-    sum: _Points | None = None
-    histogram: _Points | None = None
-    exponential_histogram: _Points | None = None
-    summary: _Points | None = None
-
-
-class _ScopeMetrics(msgspec.Struct, gc=False, rename="camel"):
-    metrics: list[_Metric] | None = None
-
-
-class _ResourceMetrics(msgspec.Struct, gc=False, rename="camel"):
-    scope_metrics: list[_ScopeMetrics] | None = None
-
-
-class _ScopeLogs(msgspec.Struct, gc=False, rename="camel"):
-    log_records: list[dict[str, msgspec.Raw]] | None = None
-
-
-class _ResourceLogs(msgspec.Struct, gc=False, rename="camel"):
-    scope_logs: list[_ScopeLogs] | None = None
-
-
-class _Request(msgspec.Struct, gc=False, rename="camel"):
-    resource_spans: list[_ResourceSpans] | None = None
-    resource_metrics: list[_ResourceMetrics] | None = None
-    resource_logs: list[_ResourceLogs] | None = None
-
-
-_REQUEST = msgspec.json.Decoder(_Request)
+_KINDS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
+_REQUEST = msgspec.json.Decoder(Request)
 
 
 def outline(signal: Signal, data: bytes) -> Outline:
@@ -89,24 +48,17 @@ def outline(signal: Signal, data: bytes) -> Outline:
         raise BadData(f"not a {signal} request: it holds another signal")
     if found[signal] is None and data.strip() != b"{}":
         raise BadData(f"not an OTLP {signal} request: it has no {_FIELD[signal]}")
-    if signal == "metrics":
-        return Outline(sum(_json_points(found[signal] or ())))
-    if signal == "logs":
-        return Outline(sum(len(s.log_records or ()) for r in found[signal] or () for s in r.scope_logs or ()))
-    reasons = [_json_reason(span) for r in found[signal] or () for s in r.scope_spans or () for span in s.spans or ()]
-    bad = [reason for reason in reasons if reason]
-    return Outline(len(reasons), len(bad), bad[0] if bad else "")
+    tally = Tally()
+    _LOOKS[signal](found[signal] or (), tally)
+    return tally.outline()
 
 
-def _json_points(resources: Iterable[_ResourceMetrics]) -> Iterable[int]:
-    for one in resources:
-        for scope in one.scope_metrics or ():
-            for m in scope.metrics or ():
-                for kind in (m.gauge, m.sum, m.histogram, m.exponential_histogram, m.summary):
-                    yield len(kind.data_points or ()) if kind else 0
+def _spans(resources: Iterable[Any], tally: Tally) -> None:
+    for span in (span for r in resources for s in r.scope_spans or () for span in s.spans or ()):
+        tally.look(_span(span))
 
 
-def _json_reason(span: _Span) -> str:
+def _span(span: Span) -> str:
     """Why a span will be refused, or an empty text."""
     ids = _hex(span.trace_id), _hex(span.span_id), _hex(span.parent_span_id)
     start, end = _time(span.start_time_unix_nano), _time(span.end_time_unix_nano)
@@ -127,6 +79,89 @@ def _json_reason(span: _Span) -> str:
     return "" if is_good else why(trace_id, span_id, parent, b"", start, end)
 
 
+def _metrics(resources: Iterable[Any], tally: Tally) -> None:
+    for metric in (metric for r in resources for s in r.scope_metrics or () for metric in s.metrics or ()):
+        for reason in _metric(metric):
+            tally.look(reason)
+
+
+def _metric(metric: Metric) -> Iterator[str]:
+    """Why each point will be refused, or empty texts."""
+    kind = next((kind for kind in _KINDS if getattr(metric, kind) is not None), None)
+    if kind is None:
+        yield rules.NO_DATA
+        return
+    named = "" if metric.name else "the metric has no name"
+    for point in getattr(metric, kind).data_points or ():
+        times = _whole(point.start_time_unix_nano), _whole(point.time_unix_nano)
+        yield named or rules.of_point_times(*times) or _POINTS[kind](point)
+
+
+def _number(point: NumberPoint) -> str:
+    if point.as_int is not None:
+        return "" if _whole(point.as_int, -(2**63), MAX_TIME) is not None else "its value is not an integer of 64 bits"
+    if point.as_double is None:
+        return "" if _has_ended(point) else rules.NO_VALUE
+    return _doubles((point.as_double,))
+
+
+def _counted(point: SummaryPoint) -> str:
+    return _doubles((point.sum,)) or _unless_ended(point, rules.of_count(_whole(point.count)))
+
+
+def _histogram(point: HistogramPoint) -> str:
+    wrong = _doubles((point.sum, point.min, point.max, *(point.explicit_bounds or ())))
+    if wrong or _has_ended(point):
+        return wrong
+    counts = point.bucket_counts or ()
+    bounds = tuple(map(float, point.explicit_bounds or ()))
+    return rules.of_count(_whole(point.count)) or rules.of_bounds(len(counts), bounds) or _buckets(counts)
+
+
+def _exponential(point: ExponentialPoint) -> str:
+    wrong = _doubles((point.sum, point.min, point.max, point.zero_threshold))
+    if wrong or _has_ended(point):
+        return wrong
+    sides = [side.bucket_counts or () for side in (point.positive, point.negative) if side]
+    return rules.of_count(_whole(point.count)) or next(filter(None, map(_buckets, sides)), "")
+
+
+def _buckets(counts: Sequence[int | str]) -> str:
+    # Nearly always they are texts as OTLP has them, and few digits.
+    try:
+        is_usual = _COUNTS.fullmatch(",".join(counts))  # type: ignore[arg-type] # where some are numbers, it raises
+    except TypeError:
+        is_usual = None
+    return "" if is_usual or not counts else rules.of_buckets([_whole(count) for count in counts])
+
+
+def _has_ended(point: Any) -> bool:
+    return bool((point.flags or 0) & rules.NO_RECORDED_VALUE)
+
+
+def _unless_ended(point: Any, reason: str) -> str:
+    return "" if _has_ended(point) else reason
+
+
+def _logs(resources: Iterable[Any], tally: Tally) -> None:
+    for record in (record for r in resources for s in r.scope_logs or () for record in s.log_records or ()):
+        tally.look(_record(record))
+
+
+def _record(record: Record) -> str:
+    return rules.of_record(_whole(record.time_unix_nano), _whole(record.observed_time_unix_nano), b"", b"")
+
+
+_LOOKS: dict[Signal, Callable[[Iterable[Any], Tally], None]] = {"traces": _spans, "metrics": _metrics, "logs": _logs}
+_POINTS: dict[str, Callable[[Any], str]] = {
+    "gauge": _number,
+    "sum": _number,
+    "histogram": _histogram,
+    "exponential_histogram": _exponential,
+    "summary": _counted,
+}
+
+
 def _hex(text: str | None) -> bytes | None:
     try:
         data = bytes.fromhex(text or "")
@@ -135,9 +170,31 @@ def _hex(text: str | None) -> bytes | None:
     return data if 2 * len(data) == len(text or "") else None
 
 
-def _time(value: _Number) -> int | None:
+def _time(value: Number) -> int | None:
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit()) or len(value) > _INTEGER_LENGTH:
             return None
         return int(value)
     return None if value is not None and value < 0 else value or 0
+
+
+def _whole(value: Number, low: int = 0, high: int = 2**64 - 1) -> int | None:
+    """An integer given as number or text; None where it is neither, or too small or large."""
+    if isinstance(value, str):
+        # Checked first: more digits than any such integer has take long to read.
+        if not _INTEGER.fullmatch(value) or len(value.lstrip("+-0")) > _INTEGER_LENGTH:
+            return None
+        value = int(value.lstrip("+")) if value[0] != "-" or low < 0 else None
+        return value if value is not None and low <= value <= high else None
+    return None if value is not None and not low <= value <= high else value or 0
+
+
+def _doubles(values: Sequence[Double]) -> str:
+    """Why the first of some doubles that is no number is refused."""
+    for value in values:
+        if isinstance(value, str):  # NaN, Infinity and -Infinity are, and whatever else somebody writes
+            try:
+                float(value)
+            except ValueError:
+                return f"{value[:40]!r} is not a double"
+    return ""
