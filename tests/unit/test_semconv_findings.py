@@ -261,6 +261,16 @@ def test_an_old_name_that_fills_a_column_is_counted_once_and_as_the_old_name() -
     assert judging.signals().select("signal_class", "n_upgraded").rows() == [("db_client", 1)]
 
 
+def test_an_undefined_attribute_costs_once_however_it_is_named() -> None:
+    spans = _spans(2).with_columns(attributes=pl.lit([{"key": "TaskId", "value": "1"}]))
+    judging = Judging(shipped(), Renaming(shipped()))
+
+    judging.add_spans(spans)
+
+    assert "invalid_format" in judging.findings()["finding_id"]
+    assert judging.quality()["n_violations"].to_list() == [0, 0]
+
+
 def test_what_a_class_of_spans_requires_is_counted_where_it_is_absent() -> None:
     registry = shipped()
     judging = Judging(registry, Renaming(registry))

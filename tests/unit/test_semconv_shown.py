@@ -12,6 +12,7 @@ from weaver_forge.contracts.dtypes import empty, from_rows
 from weaver_forge.contracts.tables.operations import CORE_DEPLOYMENTS_DEPLOYMENTS
 from weaver_forge.contracts.tables.semconv import CORE_SEMANTIC_QUALITY
 from weaver_forge.errors import UsageError
+from weaver_forge.semconv.digest import by_service, digests, folded
 
 DAY = datetime(2026, 3, 1)
 
@@ -106,7 +107,63 @@ def test_samples_of_weaver_are_checked_too(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert code == 0
     assert "invalid_format" in said
-    assert "2 x violation, 1 x improvement, 0 x information" in said
+    assert "2 violations (2 times), 1 improvement (1 times), 0 informations (0 times)" in said
+
+
+def test_a_finding_of_many_services_is_one_line_and_one_row_a_service_in_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads(_trace(tmp_path / "one.json").read_text(encoding="utf-8"))
+    (tmp_path / "one.json").unlink()
+    for number in range(30):
+        name = {"key": "service.name", "value": {"stringValue": f"cart-{number}"}}
+        document["resourceSpans"][0]["resource"]["attributes"] = [name]
+        (tmp_path / f"{number}.json").write_text(json.dumps(document), encoding="utf-8")
+
+    run(["semconv", "check", str(tmp_path)])
+    said = capsys.readouterr().out
+    run(["semconv", "check", str(tmp_path), "--json"])
+    whole = json.loads(capsys.readouterr().out)
+
+    about_size = [line for line in said.splitlines() if "'cart.size' does not exist" in line]
+    assert len(about_size) == 1
+    assert "30: /cart-0/, /cart-1/, ..." in about_size[0]
+    assert "... and 20 services" in said
+    assert said.rstrip().splitlines()[-1].startswith("30 services with 90 attributes: 2 violations (60 times)")
+    assert "not stable" not in said  # what is deprecated is not stable either: not said twice
+    assert sum(f["attribute"] == "cart.size" and f["level"] == "violation" for f in whole["findings"]) == 30
+
+
+def test_findings_of_one_kind_are_folded_and_counted() -> None:
+    rows = [
+        {"service_key": "s", "signal": "span", "level": level, "finding_id": kind, "attribute": f"a{n}", "n": n + 1,
+         "message": f"a{n}"}
+        for level, kind, size in (("improvement", "not_stable", 3), ("violation", "missing_attribute", 9))
+        for n in range(size)
+    ]  # fmt: skip
+
+    found = folded(digests(rows), 4)
+
+    assert [(each.level, each.attribute, each.n) for each in found] == [
+        ("violation", "a8", 9), ("violation", "a7", 8), ("violation", "a6", 7), ("violation", "a5", 6),
+        ("violation", "", 15), ("improvement", "a2", 3), ("improvement", "a1", 2), ("improvement", "a0", 1),
+    ]  # fmt: skip
+    assert found[4].message == "5 more: a4, a3, a2, a1, a0"
+
+
+def test_days_of_a_service_are_one_row_of_quality() -> None:
+    days = [
+        {"service_key": "b", "n_samples": 10, "n_violations": 2, "coverage": 0.5},
+        {"service_key": "b", "n_samples": 30, "n_violations": 2, "coverage": 1.0},
+        {"service_key": "a", "n_samples": 0, "n_violations": 0, "coverage": None},
+    ]
+
+    found = by_service(days)
+
+    assert [row["service_key"] for row in found] == ["b", "a"]
+    assert (found[0]["n_samples"], found[0]["n_undefined"], found[0]["coverage"]) == (40, 5, 0.875)
+    assert found[0]["score"] == pytest.approx((1 - 4 / 40) * 0.875)
+    assert found[1]["score"] is None
 
 
 def test_nothing_to_check_is_a_usage_error() -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from weaver_forge.semconv.registry import Registry
 
 _LEVELS = ("violation", "improvement", "information")
+_MOST = 10
+"""Attributes shown of one kind of finding, and services shown of the worst."""
 _CHUNK_BYTES = 24 * 1024 * 1024
 
 
@@ -26,6 +28,8 @@ def check(
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Say what telemetry does otherwise than the semantic conventions say. Exit code 0 whatever is found.
+
+    Shown is one line an attribute and finding, over all services; `--json` has every service's.
 
     Args:
         paths: OTLP files of any framing and signal, or samples as Weaver's live check reads them; folders too.
@@ -51,8 +55,10 @@ def check(
         else:
             rejected += _otlp(path, judging)
     rows += judging.findings().drop("day_at").iter_rows(named=True)
-    quality = judging.quality().drop("day_at").to_dicts()
-    _say(_summed(rows), quality, [str(each.reason) for each in rejected], level, as_json=json)
+    from weaver_forge.semconv.digest import by_service
+
+    quality = by_service(judging.quality().iter_rows(named=True))
+    _say(_summed(rows), quality, [(str(each.reason), str(each.name)) for each in rejected], level, as_json=json)
     return 0
 
 
@@ -143,18 +149,67 @@ def _summed(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _say(
-    rows: list[dict[str, Any]], quality: list[dict[str, Any]], refused: list[str], level: str, *, as_json: bool
+    rows: list[dict[str, Any]],
+    quality: list[dict[str, Any]],
+    refused: list[tuple[str, str]],
+    level: str,
+    *,
+    as_json: bool,
 ) -> None:
     counts = {name: sum(row["n"] for row in rows if row["level"] == name) for name in _LEVELS}
     shown = [row for row in rows if _LEVELS.index(row["level"]) <= _LEVELS.index(level)]
     if as_json:
-        text.as_json({"counts": counts, "findings": shown, "quality": quality, "refused": refused})
+        text.as_json(
+            {"counts": counts, "findings": shown, "quality": quality, "refused": [reason for reason, _ in refused]}
+        )
         return
-    cells = [[r["level"], r["n"], r["signal"], r["finding_id"], r["service_key"], r["message"]] for r in shown]
-    text.group("Findings", text.table(("level", "times", "signal", "finding", "service", "message"), cells))
-    services = [[q["service_key"], q["n_samples"], q["n_violations"], q["coverage"], q["score"]] for q in quality]
-    if services:
-        columns = ("service", "attributes", "in violation", "defined", "score")
-        text.group("Quality", text.table(columns, services))
-    text.group("Refused", [f"{n} x {reason}" for reason, n in Counter(refused).most_common(10)])
-    text.out("\n" + ", ".join(f"{n} x {name}" for name, n in counts.items()))
+    _findings(shown)
+    _quality(quality)
+    _refused(refused)
+    text.out("\n" + _summary(rows, quality, counts))
+
+
+def _findings(rows: list[dict[str, Any]]) -> None:
+    from weaver_forge.semconv.digest import digests, folded
+
+    cells = [
+        [each.level, each.n, each.finding_id, ", ".join(each.signals), _services(each.services), each.message]
+        for each in folded(digests(rows), _MOST)
+    ]
+    text.group("Findings", text.table(("level", "times", "finding", "in", "services", "what"), cells))
+
+
+def _refused(refused: list[tuple[str, str]]) -> None:
+    first = dict(reversed(refused))  # of each reason the first file: what is written last stays
+    counts = Counter(reason for reason, _ in refused).most_common(_MOST)
+    text.group("Refused", [f"{n} x {reason} (first in {first[reason]})" for reason, n in counts])
+
+
+def _services(names: tuple[str, ...]) -> str:
+    """How many, and which as far as two tell it; samples have none."""
+    known = [name for name in names if name]
+    if not known:
+        return "-"
+    return f"{len(known)}: " + ", ".join(known[:2]) + (", ..." if len(known) > 2 else "")
+
+
+def _quality(services: list[dict[str, Any]]) -> None:
+    if not services:
+        return
+    cells = [
+        [q["service_key"], q["n_samples"], q["n_undefined"], q["n_violations"], q["score"]] for q in services[:_MOST]
+    ]
+    lines = text.table(("service", "attributes", "undefined", "defined but wrong", "score"), cells)
+    if len(services) > _MOST:
+        lines.append(f"... and {len(services) - _MOST} services with a score as good or better")
+    lines.append("Score: the share that is defined, times the share that is not wrong. Names and units of metrics,")
+    lines.append("events, and attributes that are absent are findings, and no part of it.")
+    text.group("Quality of the attributes that services send, worst first", lines)
+
+
+def _summary(rows: list[dict[str, Any]], services: list[dict[str, Any]], counts: Mapping[str, int]) -> str:
+    kinds = {name: len({(r["finding_id"], r["attribute"]) for r in rows if r["level"] == name}) for name in counts}
+    said = ", ".join(f"{kinds[name]} {name}{'s' * (kinds[name] != 1)} ({n} times)" for name, n in counts.items())
+    n = sum(service["n_samples"] for service in services)
+    where = f"{len(services)} service{'s' * (len(services) != 1)} with {n} attributes: " if services else ""
+    return where + said

@@ -3,7 +3,8 @@
 **Quality** of a service's day, over attributes as they were sent (a resource's count once, a signal's every time):
 
 * ``n_samples``: attributes. ``n_violations``: those of them that the registry defines and that break it (deprecated,
-  of the wrong type, in an illegal namespace). ``coverage``: share that the registry defines.
+  of the wrong type, in an illegal namespace); one with several such findings counts once. ``coverage``: share that
+  the registry defines.
 * ``score = (1 - n_violations / n_samples) * coverage``: 1 when everything sent is defined and right. An undefined
   attribute costs by coverage alone, not twice. Null without samples: nothing sent is not bad quality.
 
@@ -117,7 +118,8 @@ def _judged(row: Mapping[str, Any], registry: Registry) -> list[Finding]:
 
 
 def _violates(row: Mapping[str, Any], registry: Registry) -> bool:
-    return any(f.level == "violation" and f.id != "missing_attribute" for f in _judged(row, registry))
+    is_defined = registry.find(row["key"]) is not None
+    return is_defined and any(f.level == "violation" for f in _judged(row, registry))
 
 
 def _kind_and_value(attribute: Attribute | None, detail: str) -> tuple[str | None, Any]:

@@ -39,10 +39,10 @@ def metric_findings(registry: Registry, name: str, instrument: str, unit: str, p
         return
     yield from _current(defined, "Metric", place, metric_name=name)
     if instrument and defined.kind and instrument != defined.kind:
-        message = f"Instrument should be '{defined.kind}', but is '{instrument}'."
+        message = f"Instrument of metric '{name}' should be '{defined.kind}', but is '{instrument}'."
         yield place.finding("unexpected_instrument", message, instrument=instrument, expected=defined.kind)
     if defined.unit and unit != defined.unit:
-        message = f"Unit should be '{defined.unit}', but is '{unit}'."
+        message = f"Unit of metric '{name}' should be '{defined.unit}', but is '{unit}'."
         yield place.finding("unit_mismatch", message, unit=unit, expected=defined.unit)
 
 
@@ -63,7 +63,8 @@ def absent_attributes(registry: Registry, defined: Signal, keys: Iterable[str], 
     present = frozenset(keys)
     for reference in defined.attributes:
         if not _has(registry, present, reference.name):
-            message = f"{_WORDS[reference.level]} attribute '{reference.name}' is not present."
+            of = f" of '{place.signal_name}'" if place.signal_name else ""
+            message = f"{_WORDS[reference.level]} attribute '{reference.name}'{of} is not present."
             identity = f"{reference.level}_attribute_not_present"
             yield place.finding(identity, message, attribute_key=reference.name)
 
