@@ -11,7 +11,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from assets import plots, tracking
+from assets import tracking
 from assets.predicting import Provenance, data_as_of, predict, record, subjects_of
 from assets.resources import POOL, Deployment, SpecTables
 from assets.tables import Metadata, table_assets
@@ -92,6 +92,8 @@ def _model(spec: DecisionSpec, kind: SubjectKind) -> dg.AssetsDefinition:
     def train(
         _context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
     ) -> dg.MaterializeResult[Any]:
+        from assets import plots  # nothing else needs the reports that it draws for
+
         deployment.step(name)
         now = deployment.settings.now()
         tables = SpecTables(deployment, spec.reads)

@@ -11,11 +11,13 @@ import dagster as dg
 from assets.resources import Deployment
 from weaver_forge.errors import WeaverForgeError
 from weaver_forge.settings import variable
-from weaver_forge.sources.hosts import BACKGROUND, configured, fetch, summary
 
 
 def fetch_all(deployment: Deployment) -> Iterator[str | WeaverForgeError]:
     """Fetch what is new; gives what came in words, and what could not be read. A host stops no other host."""
+    # Its HTTP client takes half as long to load as polars, and most runs fetch nothing.
+    from weaver_forge.sources.hosts import BACKGROUND, configured, fetch, summary
+
     settings = deployment.settings
     for kind, section in settings.code_hosts.items():
         deployment.step(f"import {kind}")

@@ -1,6 +1,7 @@
 """Jobs, schedules and sensors: what runs together, and when without being asked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,9 @@ from assets.fetching import fetch_job
 from assets.partitions import contiguous, range_tags
 from assets.publishing import OVERVIEW, SNAPSHOT
 from assets.raw import SOURCES
+from assets.resources import Deployment
 from assets.spool import SPOOL
+from assets.tables import is_unchanged
 from assets.upkeep import compact_job
 from weaver_forge.contracts.decision import DecisionSpec, candidate_table, feature_table, prediction_table
 from weaver_forge.contracts.tables import ALL
@@ -181,10 +184,59 @@ def left_over(settings: Settings) -> bool:
 
 
 def run_config(inputs: dict[str, dict[str, Any]] | None) -> dict[str, Any]:
-    """Dagster's run config for the raw ops: given inputs per source; sources not named are skipped.
+    """Dagster's run config for the raw ops of the sources that are named.
 
     None takes in what the deployment names and what lies in its inbox.
     """
+    return {"ops": {f"raw_{name}": {"config": given} for name, given in (inputs or {}).items()}}
+
+
+def raw_keys(settings: Settings, inputs: Mapping[str, Any] | None) -> list[str]:
+    """Assets of the sources that are to be read, and of the spool where something lies in it.
+
+    Args:
+        settings: The deployment's.
+        inputs: By source; None for all that the deployment names and all whose inbox is not empty.
+    """
     if inputs is None:
-        return {}
-    return {"ops": {f"raw_{s.name}": {"config": inputs.get(s.name, {"skip": True})} for s in SOURCES}}
+        chosen = [source for source in SOURCES if settings.sources.get(source.name) or _any(settings, source.name)]
+    else:
+        chosen = [source for source in SOURCES if source.name in inputs]
+    keys = [table.name for source in chosen for table in source.tables]
+    return [*keys, SPOOL] if any(path.is_file() for path in settings.spool.rglob("*")) else keys
+
+
+def _any(settings: Settings, source: str) -> bool:
+    return any(path.is_file() for path in (settings.inbox / source).rglob("*"))
+
+
+def stale_keys(deployment: Deployment, defs: dg.Definitions) -> tuple[list[str], list[str]]:
+    """Core assets that would not come out as they are stored, and what is made of them; and ops that would.
+
+    Returns:
+        Keys of assets, and names of unchanged ops.
+    """
+    with deployment.warehouse.connect():  # held: DuckDB opens its file once
+        ops = [_Op.of(asset) for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
+        wanted = {table.name for table in ALL if table.layer == "core"} - {table.name for table in MARTS}
+        core = [op for op in ops if op.makes <= wanted]
+        stale = {op.name for op in core if not is_unchanged(deployment, op.name, op.reads, op.makes)}
+    changed: set[str] = set().union(*(op.makes for op in core if op.name in stale))
+    while more := [op for op in core if op.name not in stale and op.reads & changed]:
+        stale |= {op.name for op in more}
+        changed = changed.union(*(op.makes for op in more))
+    return sorted(changed), [op.name for op in core if op.name not in stale]
+
+
+@dataclass(frozen=True, slots=True)
+class _Op:
+    """One op: its name, and the assets it reads and makes."""
+
+    name: str
+    reads: frozenset[str]
+    makes: frozenset[str]
+
+    @classmethod
+    def of(cls, asset: dg.AssetsDefinition) -> "_Op":
+        reads = {dep.asset_key.to_user_string() for spec in asset.specs for dep in spec.deps}
+        return cls(asset.op.name, frozenset(reads), frozenset(key.to_user_string() for key in asset.keys))

@@ -9,6 +9,7 @@ import dagster as dg
 from assets import tracking
 from assets.predicting import data_as_of
 from assets.resources import POOL, Deployment, SpecTables
+from assets.unchanged import note, noted, origin
 from weaver_forge.contracts.decision import DecisionSpec, candidate_table, prediction_table, spec_as_data
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import ALL
@@ -93,9 +94,21 @@ def overview_asset(
     with deployment.warehouse.connect(read_only=True) as con:
         found = overview.overview(con, SOURCES, needs, settings.now())
     overview.write(settings.overview, found)
+    note(deployment, OVERVIEW, _counted(deployment))
     stored = {row["source"]: row["n_rows"] for row in found["sources"]}
     refused = {f"{row['source']}_refused": row["n_refused"] for row in found["sources"] if row["n_refused"]}
     return dg.MaterializeResult(metadata={**stored, **refused})
+
+
+def overview_holds(deployment: Deployment) -> bool:
+    """Whether counting again would give what ``doctor`` reads."""
+    return deployment.settings.overview.is_file() and noted(deployment).get(OVERVIEW) == _counted(deployment)
+
+
+def _counted(deployment: Deployment) -> str:
+    """What the overview is made of: every table, and what each decision needs."""
+    needs = {spec.name: dict(spec.sources) for spec in deployment.specs}
+    return json.dumps(needs, sort_keys=True) + origin(deployment, (table.name for table in ALL), ())
 
 
 def publish_snapshot(deployment: Deployment) -> int:

@@ -1,6 +1,6 @@
 """ingest, run, train and publish: Dagster runs in this process, with progress and a readable summary."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -8,12 +8,12 @@ import dagster as dg
 
 from assets.core.traces import pending_days
 from assets.definitions import build_defs, open_deployment
-from assets.fetching import fetch_all
-from assets.jobs import run_config
+from assets.jobs import raw_keys, run_config, stale_keys
 from assets.partitions import contiguous, range_tags
+from assets.publishing import OVERVIEW, overview_holds
 from assets.resources import Deployment, Emit
 from assets.verbs.instance import instance
-from assets.verbs.summary import report_gaps, report_intake, report_predictions
+from assets.verbs.summary import report_gaps, report_intake, report_next, report_notes, report_predictions
 from weaver_forge.contracts.decision import DecisionSpec
 from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
 from weaver_forge.policy import parse
@@ -38,8 +38,21 @@ class Runner:
             self.intakes.append(event)
         self._emit(event)
 
-    def job(self, name: str, *, config: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None) -> None:
+    def job(
+        self,
+        name: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        only: Sequence[str] = (),
+    ) -> None:
         """Run a job to its end.
+
+        Args:
+            name: Of the job.
+            config: Its run config.
+            tags: Of the run.
+            only: Keys of its assets that are made; all where none is named.
 
         Raises:
             WeaverForgeError: The error of ours that stopped it, else one that names the failed steps.
@@ -49,6 +62,7 @@ class Runner:
             tags=dict(tags or {}),
             instance=self._instance,
             raise_on_error=False,
+            asset_selection=[dg.AssetKey(key) for key in only] or None,
         )
         self.deployment.forget()
         if not result.success:
@@ -59,13 +73,30 @@ class Runner:
 
         Without inputs, what the code hosts have that is new is fetched first.
         """
-        for said in fetch_all(self.deployment) if inputs is None else ():
+        for said in self._fetched() if inputs is None else ():
             if isinstance(said, WeaverForgeError):
                 self.deployment.problems.append(said)
             else:
                 self._emit({"event": "line", "text": said, "style": "ok"})
-        self.job("ingest", config=run_config(inputs))
+        if raw := raw_keys(self.deployment.settings, inputs):
+            self.job("ingest", config=run_config(inputs), only=raw)
+        self._core()
         self.marts()
+
+    def _fetched(self) -> Iterable[str | WeaverForgeError]:
+        if not self.deployment.settings.code_hosts:
+            return ()
+        from assets.fetching import fetch_all  # an HTTP client is loaded only where something is fetched
+
+        return fetch_all(self.deployment)
+
+    def _core(self) -> None:
+        """Compute anew what would not come out as it is stored, and the overview after it."""
+        stale, unchanged = stale_keys(self.deployment, self._defs)
+        if unchanged:
+            self._emit({"event": "progress", "step": "unchanged", "message": ", ".join(unchanged)})
+        if stale or not overview_holds(self.deployment):
+            self.job("ingest", only=[*stale, OVERVIEW])
 
     def marts(self) -> None:
         """Recompute the marts of every day whose spans changed."""
@@ -162,11 +193,12 @@ def _finish(runner: Runner, emit: Emit, *, predicted: bool = False) -> int:
     deployment = runner.deployment
     if runner.intakes:
         report_intake(deployment, runner.intakes, emit)
-    for note in dict.fromkeys(deployment.notes):
-        emit({"event": "line", "text": note, "style": "warn"})
+    report_notes(deployment.notes, emit)
     if predicted:
         report_predictions(deployment, emit)
     report_gaps(deployment, emit)
+    if not predicted:
+        report_next(deployment, emit)
     for problem in deployment.problems:
         emit(
             {

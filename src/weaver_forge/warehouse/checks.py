@@ -22,13 +22,15 @@ def check(con: duckdb.DuckDBPyConnection, table: Table, *, where: str = "true") 
     stored = stored_columns(con, table.name)
     if not stored:
         return [f"{table.name} does not exist"]
-    wrong = _schema(table, stored, is_view=stored_as_view(con, table.name))
+    wrong = _schema(table, stored, may_be_null=False)
+    if wrong and stored_as_view(con, table.name):
+        wrong = _schema(table, stored, may_be_null=True)
     if wrong:
         return wrong
     return [*_nulls(con, table, where), *_repeated_keys(con, table, where)]
 
 
-def _schema(table: Table, stored: dict[str, tuple[str, bool]], *, is_view: bool) -> list[str]:
+def _schema(table: Table, stored: dict[str, tuple[str, bool]], *, may_be_null: bool) -> list[str]:
     declared = {column.name: column for column in table.columns}
     wrong = [f"column {name} is not declared" for name in stored if name not in declared]
     for name, column in declared.items():
@@ -38,7 +40,7 @@ def _schema(table: Table, stored: dict[str, tuple[str, bool]], *, is_view: bool)
         kind, nullable = stored[name]
         if kind != column.type.replace(" ", "").upper():
             wrong.append(f"column {name} is {kind}, declared {column.type}")
-        if not is_view and nullable != column.nullable:
+        if not may_be_null and nullable != column.nullable:
             wrong.append(f"column {name} is {'nullable' if nullable else 'not null'}, declared otherwise")
     return wrong
 

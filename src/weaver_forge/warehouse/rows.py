@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 
 from weaver_forge.contracts.table import Table
+from weaver_forge.warehouse import writes
 from weaver_forge.warehouse.conform import newest_last, one_a_key, without_older
 from weaver_forge.warehouse.naming import inserted, quoted, quoted_list
 
@@ -59,4 +60,5 @@ def insert(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> 
     columns = quoted_list(table.column_names)
     con.execute(f"insert into {quoted(table.name)} ({columns}) select {inserted(table)} from incoming")  # noqa: S608 - declared names
     con.unregister("incoming")
+    writes.count(con, table.name)
     return rows.height

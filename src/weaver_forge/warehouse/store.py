@@ -19,7 +19,7 @@ from weaver_forge.contracts.tables.logs import RAW_OTLP_LOG_RECORDS
 from weaver_forge.contracts.tables.metrics import RAW_OTLP_METRIC_POINTS
 from weaver_forge.contracts.tables.operations import CORE_TRACE_SPANS, RAW_OTLP_SPANS
 from weaver_forge.errors import ContractError, MissingInput
-from weaver_forge.warehouse import migrations
+from weaver_forge.warehouse import migrations, writes
 from weaver_forge.warehouse.conform import conform, one_a_key
 from weaver_forge.warehouse.connection import opened, transaction
 from weaver_forge.warehouse.lake import Lake
@@ -134,8 +134,7 @@ class Warehouse:
     def write_together(self, frames: Sequence[tuple[Table, pl.DataFrame]]) -> dict[str, int]:
         """Append to, or where ``replace_by`` is set replace in, several tables: all of it is written or nothing.
 
-        Returns:
-            Rows written a table name.
+        Gives rows written a table name.
 
         Raises:
             ContractError: If a frame is not of its table.
@@ -146,11 +145,8 @@ class Warehouse:
         with self.writing() as con:
             for table, rows in conformed:
                 con.execute(table.ddl)
-                n = (
-                    replace_sets(con, table, rows)
-                    if table.replace_by
-                    else append_new(con, table, one_a_key(table, rows))
-                )
+                sets = bool(table.replace_by)
+                n = replace_sets(con, table, rows) if sets else append_new(con, table, one_a_key(table, rows))
                 written[table.name] = written.get(table.name, 0) + n
         return written
 
@@ -170,6 +166,7 @@ class Warehouse:
             if table.replace_by:
                 return replace_sets(con, table, rows)
             con.execute(f"delete from {quoted(table.name)}")  # noqa: S608 - a declared name
+            writes.count(con, table.name)
             return insert(con, table, rows)
 
     def replace_ranges(self, table: Table, frame: pl.DataFrame, ranges: Sequence[tuple[datetime, datetime]]) -> int:
@@ -195,6 +192,7 @@ class Warehouse:
         with self._writing(table) as con:
             for start, end in ranges:
                 con.execute(f"delete from {quoted(table.name)} where {column} >= ? and {column} < ?", [start, end])  # noqa: S608 - declared names
+            writes.count(con, table.name)
             return insert(con, table, rows)
 
     def query(self, sql: str) -> pl.DataFrame:
