@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ class Request:
         size = self.path.stat().st_size if is_file else None
         return str(self.path), self.context, size, self.received_at if is_file else None
 
+    def is_other_than(self, name: str) -> bool:
+        """Whether the file of this name, which has the same in it, is another one that is still there."""
+        return name != str(self.path) and Path(name).exists()
+
     @property
     def received_at(self) -> datetime:
         """Modification time, UTC: the best arrival time that a file has."""
@@ -68,8 +73,8 @@ class Books:
         """Bytes of refused pieces that are noted and not written."""
 
     def row_of(self, sha256: str, context: str) -> Row | None:
-        """The input with this content, if it was taken in."""
-        return self._known.get((sha256, context))
+        """The input with this content, if it was taken in, in this run too."""
+        return self._inputs.get((sha256, context)) or self._known.get((sha256, context))
 
     def unchanged(self, request: Request) -> Row | None:
         """The input that this file was when it was last taken in, if it has not been touched since."""
@@ -79,7 +84,7 @@ class Books:
         """Beginnings of files that were taken in."""
         return (
             Known(row["bytes_taken"], row["input_sha256"], row["head_sha256"])
-            for (_, said), row in self._known.items()
+            for (_, said), row in chain(self._known.items(), self._inputs.items())
             if said == context and row["bytes_taken"] is not None
         )
 
@@ -95,7 +100,7 @@ class Books:
             shorter: What was noted of the same file since the last write; its counts go over to the longer one.
         """
         context = request.context
-        before = self._inputs.get((sha256, context)) or self.row_of(sha256, context) or {}
+        before = self.row_of(sha256, context) or {}
         if shorter and shorter != sha256:
             before = self._inputs.pop((shorter, context), before)
         counts = {count: before.get(count, 0) + more.get(count, 0) for count in ("n_rows", "n_rejected")}

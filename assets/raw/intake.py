@@ -1,33 +1,30 @@
-"""Taking input in, the same way for every source: what to read, what is known, what was refused.
+"""Taking input in, the same way for every source: what is known, what is stored, what was refused.
 
 A source says how one input is identified and decoded; this module skips inputs that were taken in before,
-stores the good rows in bounded batches, and keeps every refused piece with its reason. Which inputs are known is in
-``books``; files that are read piece by piece are in ``streaming``.
+stores the good rows in bounded batches, and keeps every refused piece with its reason. What a source is and which
+inputs it is asked for is in ``source``; which of them are known in ``books``; files that are read piece by piece are
+in ``streaming``; what is counted in ``tally``.
 """
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from assets.raw import problems
 from assets.raw.books import Books, Request
-from assets.raw.received import KEPT, is_received, settle
+from assets.raw.growing import Chunk
+from assets.raw.received import is_received, settle
 from assets.raw.restating import Restating
-from assets.raw.streaming import Chunk, Streams, as_problem, note
+from assets.raw.source import Inputs, RawSource, requests
+from assets.raw.streaming import Streams, note
+from assets.raw.tally import Tally
 from assets.resources import POOL, Deployment
 from assets.staging import Decoded
 from assets.tables import Metadata, asset_spec, contract_checks, results
-from weaver_forge.contracts.batch import Batch, Rejected
-from weaver_forge.contracts.table import Table
-from weaver_forge.errors import MissingInput, SourceError, StoreBusy, StoreFull
-from weaver_forge.sources.files import expand
-from weaver_forge.sources.patterns import expand_named
+from weaver_forge.errors import SourceError, StoreBusy, StoreFull
 from weaver_forge.warehouse.lake import Staged
 
 __all__ = ["Inputs", "RawSource", "Request", "raw_assets", "requests", "take_in"]
@@ -40,36 +37,6 @@ STAGE_ROWS = 60_000
 """Rows of small files that are held before they are staged as one."""
 HELD_BYTES = 128 * 1024 * 1024
 """Refused bytes that are held before they are written."""
-TOP_REASONS = 3
-"""Reasons for refusals that a summary names, a source; the table of refused pieces has all."""
-
-
-class Inputs(dg.Config):
-    """What one source is to take in. Without paths: what the deployment names, and the inbox."""
-
-    paths: list[str] = []  # noqa: RUF012 - Dagster's Config is a pydantic model and copies it
-    revision: str = ""
-    run_id: str = ""
-    repo_id: str = ""
-    skip: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawSource:
-    """A source: its raw tables, and how one input is identified and decoded.
-
-    Args:
-        decode: Of one input as a whole; of a streamed source, for what was refused and is decoded again.
-        streamed: Inputs are OTLP files of any size, which are read piece by piece and may still grow.
-    """
-
-    name: str
-    tables: tuple[Table, ...]
-    decode: Callable[[Request, Deployment], Iterator[Batch]]
-    identify: Callable[[Path], str] = field(default=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
-    folders: bool = False
-    """An input is a folder (a repository), not a file."""
-    streamed: bool = False
 
 
 def raw_assets(source: RawSource) -> dg.AssetsDefinition:
@@ -100,47 +67,9 @@ def take_in(source: RawSource, config: Inputs, deployment: Deployment) -> Metada
     intake = _Intake(source, deployment)
     if not config.skip:
         intake.take_all(requests(source, config, deployment))
-    deployment.emit({"event": "intake", "source": source.name, **intake.summary()})
-    return intake.summary()
-
-
-def requests(source: RawSource, config: Inputs, deployment: Deployment) -> Iterator[Request]:
-    """List the inputs: those asked for, else the deployment's standing ones and its inbox."""
-    said = {
-        name: value
-        for name, value in (("revision", config.revision), ("run_id", config.run_id), ("repo_id", config.repo_id))
-        if value
-    }
-    settings = deployment.settings
-    if source.folders:
-        for path in config.paths or settings.sources.get(source.name, ()):
-            yield Request((settings.root / path).resolve(), said)
-        return
-    for pattern in config.paths:
-        yield from _matching([pattern], deployment, said, missing_is_a_problem=True)
-    if not config.paths:
-        for pattern in settings.sources.get(source.name, ()):
-            yield from _matching([pattern], deployment, said, missing_is_a_problem=False)
-        inbox = settings.inbox / source.name
-        if inbox.is_dir() and any(path.is_file() for path in inbox.rglob("*")):
-            # Names that begin with a dot are files that a receiver is still writing, and its own notes.
-            found = expand([str(inbox)], settings.root)
-            found = [path for path in found if not path.name.startswith(".") and inbox / KEPT not in path.parents]
-            yield from (Request(path, said) for path in found)
-
-
-def _matching(
-    patterns: Sequence[str], deployment: Deployment, said: dict[str, str], *, missing_is_a_problem: bool
-) -> Iterator[Request]:
-    try:
-        found = expand_named(patterns, deployment.settings.root)
-    except MissingInput as problem:
-        if missing_is_a_problem:
-            deployment.problems.append(problem)
-        else:
-            deployment.notes.append(str(problem))
-        return
-    yield from (Request(path, {**named, **said}) for path, named in found)
+    said = intake.tally.summary()
+    deployment.emit({"event": "intake", "source": source.name, **said})
+    return dict(said)
 
 
 class _Intake:
@@ -154,10 +83,8 @@ class _Intake:
         self._staged: dict[str, list[Staged]] = {}
         self._received: list[Path] = []
         self._restating = Restating(deployment.warehouse)
-        self.read, self.skipped, self.decoded, self.refused = 0, 0, 0, 0
-        self.new: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
-        self.first_of: dict[str, str] = {}
+        self._differed = deployment.warehouse.spans.n_differing
+        self.tally = Tally()
 
     def take_all(self, found: Iterable[Request]) -> None:
         """Take in every input that is new; one that cannot be read is a problem, not a stop.
@@ -172,10 +99,12 @@ class _Intake:
             for request in found:
                 self._take(request)
         self.flush()
+        if n := self._n_differing:
+            self._deployment.notes.append(f"{n} spans have the ids of other spans and other starts: left out")
 
     def _take_streams(self, found: Iterable[Request]) -> None:
         settings = self._deployment.settings
-        streams = Streams(self._books, settings, self._deployment.problems.append, self._skip)
+        streams = Streams(self._books, settings, unreadable=self._unreadable, known=self._skip, empty=self._empty)
         for chunk, result in streams.results(found, settings.ingest_processes):
             self._keep_chunk(chunk, result)
             if self._n_staged() >= COMMIT_ROWS or self._books.n_bytes_held >= HELD_BYTES:
@@ -188,15 +117,17 @@ class _Intake:
             self._rows.setdefault(name, []).append(frame)
             if sum(held.height for held in self._rows[name]) >= STAGE_ROWS:
                 self._stage(name)
-        self.refused += note(self._books, chunk, result, self._deployment.settings)
-        self._count(chunk.rejected)
-        self._count(result.rejected)
+        self.tally.refuse(note(self._books, chunk, result, self._deployment.settings))
         self._deployment.notes += result.notes
-        self.decoded += result.n_rows
-        if chunk.last and chunk.file.lost is not None:
-            self.read += 1  # its rows are stored; what has its name now was not read
-            self._deployment.problems.append(chunk.file.lost)
-        elif chunk.last:
+        self.tally.decoded += result.n_rows
+        if not chunk.last:
+            return
+        if chunk.file.lost is not None:
+            self.tally.read += 1  # its rows are stored; what has its name now was not read
+            problems.add(self._deployment.problems, chunk.file.lost, self._source.name)
+        elif chunk.file.same:
+            self._skip(chunk.file.request, same=True)
+        else:
             self._read(chunk.file.request)
 
     def _take(self, request: Request) -> None:
@@ -205,7 +136,7 @@ class _Intake:
         except (StoreBusy, StoreFull):
             raise
         except (SourceError, OSError) as error:
-            self._deployment.problems.append(as_problem(error, request.path))
+            self._unreadable(problems.as_problem(error, request.path))
 
     def _take_new(self, request: Request) -> None:
         if request.path.is_file() and self._books.unchanged(request) is not None:
@@ -213,8 +144,9 @@ class _Intake:
             return
         _, _, size, modified = request.stamp  # before it is read: a change from now on is seen the next time
         identity = self._source.identify(request.path)
-        if self._books.row_of(identity, request.context) is not None:
-            self._skip(request)
+        known = self._books.row_of(identity, request.context)
+        if known is not None:
+            self._skip(request, same=request.is_other_than(known["name"]))
         else:
             self._decode(request, identity, {"size_bytes": size, "modified_at": modified})
 
@@ -228,7 +160,7 @@ class _Intake:
                 n_rows += frame.height
             for item in batch.rejected:
                 self._books.note_rejected(item, identity, request.context, now)
-            self._count(batch.rejected)
+            self.tally.refuse(batch.rejected)
             n_refused += len(batch.rejected)
             self._deployment.notes += batch.notes
             if sum(frame.height for frames in self._rows.values() for frame in frames) > FLUSH_ROWS:
@@ -237,7 +169,7 @@ class _Intake:
                 self.flush()
         self._books.note_input(request, identity, now, more | {"n_rows": n_rows, "n_rejected": n_refused})
         self._read(request)
-        self.decoded, self.refused = self.decoded + n_rows, self.refused + n_refused
+        self.tally.decoded += n_rows
 
     def flush(self) -> None:
         """Write what is held: rows, then the books, so that a crash in between only means reading again.
@@ -257,19 +189,19 @@ class _Intake:
         if table.replace_by in {(), table.key}:
             self._rows.setdefault(name, []).append(frame)
         else:
-            self.new[name] += self._restating.write(table, frame)
+            self.tally.new[name] += self._restating.write(table, frame)
 
     def _write_rows(self) -> None:
         warehouse = self._deployment.warehouse
         for name in [name for name in self._rows if name in warehouse.lakes]:
             self._stage(name)
         for name, staged in self._staged.items():
-            self.new[name] += warehouse.lakes[name].commit(staged)
+            self.tally.new[name] += warehouse.lakes[name].commit(staged)
         if self._staged:
             warehouse.refresh_lake_views()
         rows = [(self._tables[name], pl.concat(frames)) for name, frames in self._rows.items()]
         if rows:
-            self.new.update(warehouse.write_together(rows))
+            self.tally.new.update(warehouse.write_together(rows))
         self._staged.clear()
         self._rows.clear()
 
@@ -277,39 +209,34 @@ class _Intake:
         frames = self._rows.pop(name)
         self._staged.setdefault(name, []).append(self._deployment.warehouse.lakes[name].stage(pl.concat(frames)))
 
+    @property
+    def _n_differing(self) -> int:
+        return self._deployment.warehouse.spans.n_differing - self._differed
+
     def _n_staged(self) -> int:
         staged = sum(part.n_rows for parts in self._staged.values() for part in parts)
         return staged + sum(frame.height for frames in self._rows.values() for frame in frames)
 
-    def _skip(self, request: Request) -> None:
-        self.skipped += 1
+    def _skip(self, request: Request, *, same: bool = False) -> None:
+        self.tally.known += 1
+        self.tally.same += same
         self._done_with(request)
 
+    def _empty(self, request: Request) -> None:
+        self.tally.empty += 1
+        self._done_with(request)
+
+    def _unreadable(self, problem: SourceError) -> None:
+        self.tally.unread += 1
+        if self._source.folders:
+            self._deployment.problems.append(problem)
+        else:
+            problems.add(self._deployment.problems, problem, self._source.name)
+
     def _read(self, request: Request) -> None:
-        self.read += 1
+        self.tally.read += 1
         self._done_with(request)
 
     def _done_with(self, request: Request) -> None:
         if is_received(request.path, self._deployment.settings):
             self._received.append(request.path)
-
-    def _count(self, rejected: Sequence[Rejected]) -> None:
-        self.reasons.update(item.reason for item in rejected)
-        for item in rejected:
-            self.first_of.setdefault(item.reason, f"{item.name}, {item.position}")
-
-    def summary(self) -> dict[str, int | str]:
-        """Counts for the asset's metadata and for the terminal."""
-        return {
-            "inputs_read": self.read,
-            "inputs_known": self.skipped,
-            "rows_decoded": self.decoded,
-            "rows_new": sum(self.new.values()),
-            "rejected": self.refused,
-            "top_reasons": json.dumps(
-                [
-                    {"reason": reason, "n": n, "first": self.first_of[reason]}
-                    for reason, n in self.reasons.most_common(TOP_REASONS)
-                ]
-            ),
-        }

@@ -1,13 +1,14 @@
 """Decoding what was refused again: after an upgrade, or a mended decoder.
 
 The kept bytes of a piece are decoded like an input of their own. What is good now is stored, which adds nothing
-that is there already; a piece of which nothing is refused any more is resolved.
+that is there already; a piece of which nothing is refused any more is resolved. Pieces without kept bytes are tried by
+their whole file, in ``reread``.
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import polars as pl
 
 from assets.raw.books import Request
-from assets.raw.intake import RawSource
+from assets.raw.source import RawSource
 from assets.resources import Deployment
 from weaver_forge.contracts.batch import Batch
+from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_REJECTED
 from weaver_forge.errors import SourceError
 
@@ -31,7 +33,8 @@ _READ = (*_KEY, "byte_offset")
 def replay(source: RawSource, deployment: Deployment) -> dict[str, int]:
     """Decode the source's refused pieces again; returns how many were tried and resolved, and the rows added.
 
-    A table whose rows are restated as a whole (a billing period) is left out: a piece of it would replace it all.
+    A table whose rows are restated as a whole (a billing period) is left out: a piece of it would replace it all
+    (``reread`` reads its whole file again).
     """
     done = {"tried": 0, "resolved": 0, "rows": 0}
     if any(table.replace_by not in {(), table.key} for table in source.tables):
@@ -55,12 +58,33 @@ def _replay_some(source: RawSource, deployment: Deployment, keys: list[dict[str,
             frames.setdefault(name, []).append(frame)
         good += [] if batch.rejected else [key]
     tables = {table.name: table for table in source.tables}
+    done["rows"] += stored(deployment, tables, frames)
+    _resolve(deployment, good)
+    done["tried"], done["resolved"] = done["tried"] + len(keys), done["resolved"] + len(good)
+
+
+def stored(deployment: Deployment, tables: Mapping[str, Table], frames: Mapping[str, list[pl.DataFrame]]) -> int:
+    """Store decoded rows, by table; returns how many were not there before."""
+    n_rows = 0
     for name, parts in frames.items():
         table, rows = tables[name], pl.concat(parts)
         write = deployment.warehouse.replace if table.replace_by else deployment.warehouse.append
-        done["rows"] += write(table, rows) if rows.height else 0
-    _resolve(deployment, good)
-    done["tried"], done["resolved"] = done["tried"] + len(keys), done["resolved"] + len(good)
+        n_rows += write(table, rows) if rows.height else 0
+    return n_rows
+
+
+def resolve_places(deployment: Deployment, file: Mapping[str, Any], refused: Collection[str]) -> int:
+    """Note the pieces of an input as taken in but for those at the places that are still refused; returns how many."""
+    with deployment.warehouse.writing() as con:
+        found = con.execute(
+            f"""
+            update {RAW_INGEST_REJECTED.name} set resolved_at = ?
+            where source = ? and input_sha256 = ? and context = ? and data is null and resolved_at is null
+            and not list_contains(?, position)
+            """,  # noqa: S608 - a declared name
+            [deployment.settings.now(), file["source"], file["input_sha256"], file["context"], sorted(refused)],
+        ).fetchall()
+    return int(found[0][0])
 
 
 def _piece(deployment: Deployment, key: Mapping[str, Any]) -> dict[str, Any]:

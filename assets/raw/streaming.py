@@ -5,22 +5,21 @@ writer has not finished waits for the next run. Rows are committed every few hun
 them: killed anywhere, the next run reads at most that much again and adds nothing twice.
 """
 
-import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from assets.raw.books import REFUSED, WAITING, Books, Request, Row
+from assets.raw.growing import Chunk, Growing, refused_tail
+from assets.raw.problems import as_problem
 from assets.raw.received import is_received
 from assets.staging import Decoded, decoded
 from weaver_forge.contracts.batch import Rejected
 from weaver_forge.decode.otlp_framing import Message, Tail, shown
 from weaver_forge.errors import SourceError, StoreBusy, StoreFull
 from weaver_forge.settings import Settings
-from weaver_forge.sources.prefix import Prefix, is_compressed, known_prefix
+from weaver_forge.sources.prefix import is_compressed, known_prefix
 from weaver_forge.sources.streams import read_messages
 
 CHUNK_BYTES = 12 * 1024 * 1024
@@ -33,78 +32,14 @@ KEPT_BYTES = 64 * 1024 * 1024
 """Refused bytes that are kept of one piece."""
 
 _HEAD_BYTES = 64
+_EXTENT = ("bytes_taken", "head_sha256", "decoded_bytes", "tail_bytes", "tail_state")
 
 
-@dataclass(slots=True, kw_only=True)
-class Growing:
-    """A file on its way in.
+class Known(Protocol):
+    """Told of a file of which nothing is new."""
 
-    Args:
-        prefix: What of it is taken in; of a compressed file all of it, whose inside is told by offsets.
-        start: Where in what it holds the reading begins.
-        size: As it was before it was read, like ``modified_at``.
-        resolves: Under what digest a tail was refused that is no longer cut off.
-        noted: What was noted of it last, as a digest.
-        stat: Of the file, before anything of it was read.
-        head: The first bytes of a compressed file.
-        lost: Why no more of it can be noted: it is gone, or another file has its name.
-    """
-
-    request: Request
-    prefix: Prefix
-    compressed: bool
-    start: int
-    size: int
-    modified_at: datetime | None
-    resolves: str = ""
-    noted: str = ""
-    stat: os.stat_result
-    head: bytes = b""
-    lost: SourceError | None = None
-
-    def check(self, opened: IO[bytes], taken: int) -> None:
-        """Make sure that a file under the same name is the one that was read, of which ``taken`` bytes are in.
-
-        A path is opened more than once on the way in. What was put in its place meanwhile was not read: to note its
-        bytes as known would be to lose them.
-
-        Raises:
-            SourceError: If it is another file, or was cut.
-        """
-        was, now = self.stat, os.fstat(opened.fileno())
-        same = (was.st_dev, was.st_ino) == (now.st_dev, now.st_ino) and was.st_mtime_ns <= now.st_mtime_ns
-        if not same or now.st_size < taken:
-            raise SourceError(
-                "the file was replaced or cut while it was read: what was read of it is stored",
-                where=str(self.request.path),
-                do="Run the same command again to take in what has its name now",
-            )
-
-    def place(self, item: Rejected) -> str:
-        """A digest of a refused piece and of where it is: the same however its file is cut, copied or moved."""
-        piece = item.data if item.data is not None else item.raw.encode()
-        if not self.compressed and self.lost is None:
-            return self.prefix.sha256_with(piece)
-        head = self.head if self.compressed else str(self.request.path).encode()
-        return hashlib.sha256(b"%b%d\0%b" % (head, item.offset or 0, piece)).hexdigest()
-
-
-@dataclass(slots=True)
-class Chunk:
-    """Messages of one file that are decoded together.
-
-    Args:
-        end: How many bytes of the file are taken in with it.
-        tail: What follows them, where the file ends inside a message.
-        last: The file has no more.
-    """
-
-    file: Growing
-    messages: list[Message] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    end: int = 0
-    tail: Tail | None = None
-    last: bool = False
+    def __call__(self, request: Request, *, same: bool = False) -> None:
+        """Count it; ``same`` where another one has the same in it."""
 
 
 class Streams:
@@ -113,18 +48,22 @@ class Streams:
     Args:
         books: What is known.
         settings: Of the deployment.
-        problem: Told of a file that cannot be read; the others go on.
-        known: Told of a file of which nothing is new.
+        unreadable: Told of a file that cannot be read; the others go on.
+        known: Told of a file of which nothing is new, and whether it is the same as another one.
+        empty: Told of a file in which there is nothing yet.
     """
 
     def __init__(
         self,
         books: Books,
         settings: Settings,
-        problem: Callable[[SourceError], None],
-        known: Callable[[Request], None],
+        *,
+        unreadable: Callable[[SourceError], None],
+        known: Known,
+        empty: Callable[[Request], None],
     ) -> None:
-        self._books, self._settings, self._problem, self._known = books, settings, problem, known
+        self._books, self._settings = books, settings
+        self._unreadable, self._known, self._empty = unreadable, known, empty
 
     def results(self, requests: Iterable[Request], n_processes: int) -> Iterator[tuple[Chunk, Decoded]]:
         """Everything new in the files, chunk by chunk in their order, decoded and, where it is much, staged."""
@@ -136,30 +75,34 @@ class Streams:
         for request in requests:
             try:
                 file = self._open(request)
-                if file is None:
-                    self._known(request)
-                else:
+                if file is not None:
                     yield from self._read(file)
             except (StoreBusy, StoreFull):
                 raise
             except (SourceError, OSError) as error:
-                self._problem(as_problem(error, request.path))
+                self._unreadable(as_problem(error, request.path))
 
     def _open(self, request: Request) -> Growing | None:
-        """The file at the place where it goes on; None where there is nothing new in it."""
+        """The file at the place where it goes on; None where there is nothing new in it, which is told."""
         seen = self._books.unchanged(request)
         hopeless = seen is not None and seen["tail_state"] == WAITING and self._out_of_patience(request)
         if seen is not None and not hopeless:
+            self._known(request)
             return None
         _, _, _, modified = request.stamp
         stat = request.path.stat()
         size = stat.st_size
+        if not size:
+            self._empty(request)
+            return None
         compressed = is_compressed(request.path)
         prefix = known_prefix(request.path, self._books.beginnings(request.context))
         row = self._books.row_of(prefix.sha256, request.context)
         if prefix.n_bytes == size and not hopeless:
             self._restamp(request, row, {"size_bytes": size, "modified_at": modified})
+            self._known(request, same=row is not None and request.is_other_than(row["name"]))
             return None
+        self._rename(request, row)
         start = prefix.n_bytes
         if compressed:
             start = int(row["decoded_bytes"] or 0) if row else 0
@@ -172,19 +115,24 @@ class Streams:
             size=size,
             modified_at=modified,
             stat=stat,
+            is_new=row is None,
         )
         if compressed:
             with request.path.open("rb") as opened:
                 file.head = opened.read(_HEAD_BYTES)
-        file.resolves = _refused_tail(file, row)
+        file.resolves = refused_tail(file, row)
         return file
 
     def _restamp(self, request: Request, row: Row | None, stamp: Row) -> None:
         """Know a file, all of which is known, by its new name and time too, unless the old one is still there."""
         if row is not None and (row["name"] == str(request.path) or not Path(row["name"]).exists()):
-            kept = ("bytes_taken", "head_sha256", "decoded_bytes", "tail_bytes", "tail_state")
-            more = stamp | {name: row[name] for name in kept}
+            more = stamp | {name: row[name] for name in _EXTENT}
             self._books.note_input(request, row["input_sha256"], row["ingested_at"], more)
+
+    def _rename(self, request: Request, row: Row | None) -> None:
+        """Know the beginning of a file by its new name: under the old one it would seem unfinished for ever."""
+        if row is not None and row["name"] != str(request.path):
+            self._restamp(request, row, {name: row[name] for name in ("size_bytes", "modified_at")})
 
     def _out_of_patience(self, request: Request) -> bool:
         """Whether nothing will follow: it has not grown for long, or its receiver has sealed it."""
@@ -229,16 +177,22 @@ def _cut(file: Growing, tail: Tail) -> Rejected:
     return Rejected(str(file.request.path), tail.position, tail.reason, shown(data), kept, tail.offset)
 
 
-def note(books: Books, chunk: Chunk, result: Decoded, settings: Settings) -> int:
-    """Write down how far a file is in after a chunk, and what was refused of it; returns how many pieces were."""
+def note(books: Books, chunk: Chunk, result: Decoded, settings: Settings) -> list[Rejected]:
+    """Write down how far a file is in after a chunk, and what was refused of it; returns the pieces that were."""
     file, now = chunk.file, settings.now()
     rejected = sorted((*chunk.rejected, *result.rejected), key=lambda item: item.offset or 0)
-    for item, place in zip(rejected, _places(chunk, rejected), strict=True):
+    places = _places(chunk, rejected)
+    if file.is_new and chunk.last and not file.noted and file.lost is None:
+        # Read beside another with the same in it, which was noted meanwhile.
+        file.same = books.row_of(file.prefix.sha256, file.request.context) is not None
+        if file.same:
+            return []
+    for item, place in zip(rejected, places, strict=True):
         books.note_rejected(item, place, file.request.context, now)
     if file.resolves and result.n_rows:
         books.note_resolved(file.resolves)
     if file.lost is not None or (file.compressed and not chunk.last):
-        return len(rejected)  # how far the compressed bytes were read is not known until their end
+        return rejected  # how far the compressed bytes were read is not known until their end
     more: Row = {
         "n_rows": result.n_rows, "n_rejected": len(rejected), "size_bytes": file.size,
         "modified_at": file.modified_at, "bytes_taken": file.prefix.n_bytes, "head_sha256": file.prefix.head_sha256,
@@ -246,7 +200,7 @@ def note(books: Books, chunk: Chunk, result: Decoded, settings: Settings) -> int
     }  # fmt: skip
     books.note_input(file.request, file.prefix.sha256, now, more, shorter=file.noted)
     file.noted = file.prefix.sha256
-    return len(rejected)
+    return rejected
 
 
 def _places(chunk: Chunk, rejected: list[Rejected]) -> list[str]:
@@ -282,21 +236,3 @@ def _tail(chunk: Chunk) -> Row:
     n_bytes = chunk.tail.n_bytes if chunk.file.compressed else chunk.file.size - chunk.tail.offset
     refused = any(item.offset == chunk.tail.offset for item in chunk.rejected)
     return {"tail_bytes": n_bytes, "tail_state": REFUSED if refused else WAITING}
-
-
-def as_problem(error: SourceError | OSError, path: Path) -> SourceError:
-    """What made an input unreadable, as an error of ours."""
-    return error if isinstance(error, SourceError) else SourceError(str(error), where=str(path))
-
-
-def _refused_tail(file: Growing, row: Row | None) -> str:
-    """The digest under which a tail was refused that has grown to a whole message since; empty without one."""
-    if row is None or row["tail_state"] != REFUSED:
-        return ""
-    if file.compressed:
-        return file.place(Rejected("", "", "", offset=file.start))
-    if file.start + row["tail_bytes"] >= file.size:
-        return ""
-    through = file.prefix.copy()
-    through.advance(file.start + row["tail_bytes"])
-    return through.sha256

@@ -1,8 +1,6 @@
 """Raw test results, from reports of every format that is read."""
 
-import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from assets.raw.intake import RawSource, Request
 from assets.resources import Deployment
@@ -11,11 +9,6 @@ from weaver_forge.contracts.tables.ci import RAW_TEST_RESULTS
 from weaver_forge.decode import test_results
 from weaver_forge.decode.report_rows import Told
 from weaver_forge.sources.files import read_blocks
-
-
-def _identify(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _decode(request: Request, _deployment: Deployment) -> Iterator[Batch]:
@@ -30,4 +23,4 @@ def _decode(request: Request, _deployment: Deployment) -> Iterator[Batch]:
     yield from test_results.decode_parts(str(request.path), lambda: read_blocks(request.path), told)
 
 
-SOURCE = RawSource(name="tests", tables=(RAW_TEST_RESULTS,), decode=_decode, identify=_identify)
+SOURCE = RawSource(name="tests", tables=(RAW_TEST_RESULTS,), decode=_decode)

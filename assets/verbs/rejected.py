@@ -1,7 +1,7 @@
 """rejected: what was refused and why; decoding it again, and giving the bytes out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,24 @@ import polars as pl
 from assets.definitions import open_deployment
 from assets.raw import SOURCES
 from assets.raw.replay import replay
+from assets.raw.reread import reread
 from assets.resources import Deployment, Emit
+from weaver_forge.contracts.batch import VARYING
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_REJECTED
 from weaver_forge.errors import SourceError, UsageError
 from weaver_forge.settings import Settings
 
-_COLUMNS = ["source", "reason", "n", "kept", "first"]
+_WHY_NOT = {
+    "tests": "a test report is tried again by its whole file",
+    "coverage": "a coverage report is tried again by its whole file",
+    "focus": "a row of a cost export is tried again by its whole file, unless a newer one of the same export came in",
+    "otlp": "half a message at the end of a compressed file, or more than 64 MiB: give the whole file again",
+}
+"""Why the bytes of a piece are not kept, and what that means for --replay; of other sources, it is too large."""
 
 
 def rejected(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
-    """List what is refused, grouped by reason; before that, decode it again or write it out if asked."""
+    """List what is refused, grouped by the kind of reason; before that, decode it again or write it out if asked."""
     source = str(arguments.get("source") or "")
     names = [known.name for known in SOURCES]
     if source and source not in names:
@@ -31,29 +39,66 @@ def rejected(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> in
     if arguments.get("export"):
         result["exported"] = _export(deployment, source, Path(str(arguments["export"])), emit)
     groups = _groups(deployment, source)
-    if groups:
-        rows = [[group[name] for name in _COLUMNS] for group in groups]
-        emit({"event": "table", "title": "Refused", "columns": _COLUMNS, "rows": rows})
-    else:
-        emit({"event": "line", "text": "nothing is refused", "style": "ok"})
+    _list(groups, emit, replayed="replayed" in result)
     emit({"event": "result", "data": {"refused": groups, **result}})
     return 0
 
 
+def _list(groups: Sequence[Mapping[str, Any]], emit: Emit, *, replayed: bool) -> None:
+    if not groups:
+        emit({"event": "line", "text": "nothing is refused", "style": "ok"})
+        return
+    n, kept = (sum(group[name] for group in groups) for name in ("n", "kept"))
+    text = f"Refused: {n:,} pieces for {len(groups)} kinds of reasons; the bytes of {kept:,} are kept"
+    emit({"event": "line", "text": text, "style": "head"})
+    for group in groups:
+        lost = group["n"] - group["kept"]
+        bytes_kept = "kept" if not lost else f"kept of {group['kept']:,}" if group["kept"] else "not kept"
+        first = "" if group["n"] == 1 else "first: "
+        text = f"  {group['n']:,} x {group['source']}: {group['reason']} ({first}{group['first']}; bytes {bytes_kept})"
+        emit({"event": "line", "text": text})
+    for source in dict.fromkeys(group["source"] for group in groups if group["n"] > group["kept"]):
+        text = f"bytes not kept, {source}: {_WHY_NOT.get(source, 'the piece is larger than 64 MiB')}"
+        emit({"event": "line", "text": text, "style": "dim"})
+    if not replayed:
+        text = "Next: mend the file and take it in again; or, after an upgrade, weaver-forge rejected --replay"
+        emit({"event": "line", "text": text, "style": "dim"})
+
+
 def _groups(deployment: Deployment, source: str) -> list[dict[str, Any]]:
-    """A row a source and reason: how many pieces, of how many the bytes are kept, and where the first is."""
-    return deployment.warehouse.query(f"""
-        select
-          source,
-          reason,
-          count(*) as n,
-          count(data) as kept,
-          arg_min(name || ', ' || position, (rejected_at, name, coalesce(byte_offset, 0), position)) as first
-        from {RAW_INGEST_REJECTED.name}
-        where {_condition(source)}
-        group by all
-        order by n desc, source, reason
-    """).to_dicts()  # noqa: S608 - declared and checked names
+    """A row a source and kind of reason: how many pieces, of how many the bytes are kept, and the first with its place.
+
+    A piece of a document shares its bytes with the others of it: they are kept once, and count for each.
+    """
+    with deployment.warehouse.connect(read_only=True) as con:
+        found = con.execute(
+            f"""
+            with piece as (
+              select *, (source, name, coalesce(byte_offset, 0), position) as place
+              from {RAW_INGEST_REJECTED.name}
+              where {_condition(source)}
+            ),
+            whole as (
+              select distinct source, input_sha256, byte_offset
+              from piece
+              where data is not null
+            )
+            -- grain: source and kind of reason
+            select
+              source,
+              arg_min(reason, place) as reason,
+              count(*) as n,
+              count(*) filter (where data is not null or whole.input_sha256 is not null) as kept,
+              arg_min(name || ', ' || position, place) as first
+            from piece
+            left join whole using (source, input_sha256, byte_offset)
+            group by source, regexp_replace(reason, ?, '\\1 *', 'g')
+            order by n desc, source, reason
+            """,  # noqa: S608 - declared and checked names
+            [VARYING],
+        )
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _condition(source: str) -> str:
@@ -61,15 +106,24 @@ def _condition(source: str) -> str:
 
 
 def _replay(deployment: Deployment, source: str, emit: Emit) -> list[dict[str, Any]]:
+    before = _groups(deployment, source)
+    n, tried = (sum(group[name] for group in before) for name in ("n", "kept"))
     done = []
     for known in SOURCES:
         if source in {"", known.name}:
             deployment.step(f"replay {known.name}")
-            done.append({"source": known.name, **replay(known, deployment)})
+            kept, whole = replay(known, deployment), reread(known, deployment)
+            done.append({"source": known.name, **{name: count + whole[name] for name, count in kept.items()}})
+            tried += whole["tried"]
     rows = [[row[name] for name in ("source", "tried", "resolved", "rows")] for row in done if row["tried"]]
     if rows:
         columns = ["source", "decoded again", "taken in", "new rows"]
         emit({"event": "table", "title": "Replayed", "columns": columns, "rows": rows})
+    accepted = n - sum(group["n"] for group in _groups(deployment, source))
+    text = f"{tried:,} replayed: {accepted:,} accepted, {tried - accepted:,} refused again"
+    if n > tried:
+        text += f"; {n - tried:,} not tried: their bytes are not kept, and their file is gone, changed or restated"
+    emit({"event": "line", "text": text, "style": "ok"})
     return done
 
 

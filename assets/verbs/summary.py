@@ -1,18 +1,48 @@
 """What a verb says at its end: what was read and refused, what is foreseen on which facts, and what is missing."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from assets.decisions import missing_sources
 from assets.resources import Deployment, Emit
+from weaver_forge.contracts.batch import kind_of_reason
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind, prediction_table
-from weaver_forge.hooks.health import misplaced
+from weaver_forge.contracts.tables.ci import (
+    CORE_CI_TEST_RESULTS,
+    RAW_GITHUB_ACTIONS_RUNS,
+    RAW_GITLAB_PIPELINES,
+    RAW_TEST_RESULTS,
+)
+from weaver_forge.contracts.tables.ingest import RAW_INGEST_REJECTED
+from weaver_forge.hooks.health import misplaced, unfinished_in_words
 from weaver_forge.settings import SOURCES
 from weaver_forge.warehouse.overview import unfinished
 
 SHOWN = 5
 """Subjects of a kind that a summary names; the ledger and the snapshot have them all."""
+_INPUTS = {
+    "inputs_known": "known before",
+    "inputs_same": "same as another",
+    "inputs_empty": "empty",
+    "inputs_unread": "unreadable",
+}
+"""Counts of inputs without anything new and how they are called; only the first where there are none of the others."""
+_COUNTED = re.compile(r"(?P<n>\d+) (?P<what>[^:]+): (?P<which>.+)")
+_OF_FILE = re.compile(r"(?P<path>/.+?): (?P<text>.+)")
+_LINKED = f"""
+-- grain: one row
+select
+    count(*) as total,
+    count(revision) as linked,
+    count(*) filter (
+        where revision is null
+        and run_id in (select run_id from {RAW_TEST_RESULTS.name} where run_id is not null)
+    ) as waiting
+from {CORE_CI_TEST_RESULTS.name}
+"""  # noqa: S608 - declared names
 _HOT = """
 with recent as (
     select f.repo_id, f.path, f.revision, f.n_added + f.n_deleted as n_lines, c.is_fix
@@ -30,47 +60,72 @@ limit 5
 
 def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], emit: Emit) -> None:
     """A table a source: inputs read and already known, rows decoded and new, pieces refused with the reason."""
-    rows = [
-        [i["source"], i["inputs_read"], i["inputs_known"], i["rows_decoded"], i["rows_new"], i["rejected"]]
-        for i in intakes
-        if i["inputs_read"] or i["inputs_known"] or i["rejected"]
-    ]
+    taken = [i for i in intakes if any(i[name] for name in ("inputs_read", "rejected", *_INPUTS))]
     _report_misplaced(deployment, emit)
-    if not rows:
+    if not taken:
         if not deployment.problems:
             text = "nothing taken in: weaver-forge.toml names no [sources] with files, and data/inbox is empty"
             emit({"event": "line", "text": text, "style": "dim"})
         return
-    columns = ["source", "inputs read", "known before", "rows", "new rows", "refused"]
+    more = {name: title for name, title in _INPUTS.items() if name == "inputs_known" or any(i[name] for i in taken)}
+    rows = [
+        [i["source"], i["inputs_read"], *(_inputs(i, name) for name in more), i["rows_decoded"], i["rows_new"],
+         i["rejected"]]
+        for i in taken
+    ]  # fmt: skip
+    columns = ["source", "inputs read", *more.values(), "rows", "new rows", "refused"]
     emit({"event": "table", "title": "Taken in", "columns": columns, "rows": rows})
+    if any(i["inputs_same"] for i in taken):
+        text = "a file is known by what is in it: of files that are the same to the byte one is read and counts"
+        emit({"event": "line", "text": text, "style": "dim"})
+    if any(i["inputs_empty"] for i in taken):
+        text = "an empty file is looked at again the next time: there may be something in it then"
+        emit({"event": "line", "text": text, "style": "dim"})
     for intake in intakes:
         _report_refused(intake, emit)
-    if any(intake["rejected"] for intake in intakes):
-        text = "every refused piece is kept with its place and reason: weaver-forge rejected"
-        emit({"event": "line", "text": text, "style": "dim"})
+    _report_kept(deployment, sum(intake["rejected"] for intake in intakes), emit)
     _report_unfinished(deployment, emit)
     _report_links(deployment, emit)
+
+
+def _inputs(intake: Mapping[str, Any], name: str) -> int:
+    """A count of inputs; those that are the same as another are known without having been there before."""
+    same = intake["inputs_same"] if name == "inputs_known" else 0
+    return int(intake[name]) - same
 
 
 def _report_refused(intake: Mapping[str, Any], emit: Emit) -> None:
     told = json.loads(str(intake["top_reasons"]))
     for refusal in told:
-        more = f" ({refusal['n'] - 1} more like it)" if refusal["n"] > 1 else ""
-        text = f"refused by {intake['source']}: {refusal['first']}: {refusal['reason']}{more}"
+        text = f"refused by {intake['source']}: {refusal['first']}: {refusal['reason']}"
+        if refusal["n"] > 1:
+            text = f"refused by {intake['source']}: {refusal['n']:,} x {refusal['reason']} (first: {refusal['first']})"
         emit({"event": "line", "text": text, "style": "warn"})
     rest = intake["rejected"] - sum(refusal["n"] for refusal in told)
     if rest > 0:
-        text = f"refused by {intake['source']}: {rest} more for other reasons: "
+        text = f"refused by {intake['source']}: {rest:,} more for other reasons: "
         text += f"weaver-forge rejected --source {intake['source']}"
         emit({"event": "line", "text": text, "style": "warn"})
+
+
+def _report_kept(deployment: Deployment, n_now: int, emit: Emit) -> None:
+    """That what is refused is kept, and what of earlier ingests still is refused."""
+    ((n_all,),) = deployment.warehouse.query(
+        f"select count(*) from {RAW_INGEST_REJECTED.name} where resolved_at is null"  # noqa: S608 - a declared name
+    ).iter_rows()
+    if n_now:
+        text = "every refused piece is noted with its place and reason, most with their bytes: weaver-forge rejected"
+        emit({"event": "line", "text": text, "style": "dim"})
+    if n_all > n_now:
+        text = f"{n_all - n_now:,} pieces that were refused before still are: weaver-forge rejected"
+        emit({"event": "line", "text": text, "style": "dim"})
 
 
 def _report_unfinished(deployment: Deployment, emit: Emit) -> None:
     """Files that end inside a message: being written, or cut off."""
     with deployment.warehouse.connect(read_only=True) as con:
         for row in unfinished(con):
-            text = f"{row['name']}: its last {row['tail_bytes']:,} bytes end inside a message; "
-            emit({"event": "line", "text": text + "taken in by the next ingest that finds the rest", "style": "warn"})
+            emit({"event": "line", "text": unfinished_in_words(row), "style": "warn"})
 
 
 def _report_misplaced(deployment: Deployment, emit: Emit) -> None:
@@ -81,13 +136,64 @@ def _report_misplaced(deployment: Deployment, emit: Emit) -> None:
 
 
 def _report_links(deployment: Deployment, emit: Emit) -> None:
-    ((total, linked),) = deployment.warehouse.query(
-        "select count(*) as total, count(revision) as linked from core_ci__test_results"
-    ).iter_rows()
-    if total > linked:
-        text = f"{total - linked} of {total} test results have no revision and are not used: give --revision, "
-        text += "or take in the CI runs that they are of (weaver-forge import github, or --runs)"
-        emit({"event": "line", "text": text, "style": "warn"})
+    """Test results that no revision is known of: those that name a CI run wait for it, the others were not told."""
+    ((total, linked, waiting),) = deployment.warehouse.query(_LINKED).iter_rows()
+    runs = _runs_from(deployment)
+    if waiting:
+        text = f"{waiting:,} of {total:,} test results are of CI runs that were not taken in yet, and are used once "
+        emit({"event": "line", "text": f"{text}they are: {runs}", "style": "warn"})
+    if untold := total - linked - waiting:
+        text = f"{untold:,} of {total:,} test results have no revision and are not used: give --revision, or --run "
+        emit({"event": "line", "text": f"{text}and the CI runs that they are of ({runs})", "style": "warn"})
+
+
+def _runs_from(deployment: Deployment) -> str:
+    """How CI runs are taken in, by the hosts that this deployment uses; all where it uses none."""
+    ways = {
+        "github": (RAW_GITHUB_ACTIONS_RUNS, "weaver-forge import github, or ingest --runs"),
+        "gitlab": (RAW_GITLAB_PIPELINES, "weaver-forge import gitlab, or ingest --gitlab"),
+    }
+    used = [
+        way
+        for host, (table, way) in ways.items()
+        if host in deployment.settings.code_hosts
+        or deployment.warehouse.query(f"select exists (from {table.name})").item()
+    ]
+    return "; ".join(used or [way for _, way in ways.values()])
+
+
+def report_notes(notes: Iterable[str], emit: Emit) -> None:
+    """What a person should know, each kind once: of many files with the same to say the first is named."""
+    counted: dict[str, Counter[str]] = {}
+    files: dict[str, list[str]] = {}
+    for note in notes:
+        if found := _COUNTED.fullmatch(note):
+            counted.setdefault(found["what"], Counter())[found["which"]] += int(found["n"])
+        elif found := _OF_FILE.fullmatch(note):
+            files.setdefault(kind_of_reason(found["text"]), []).append(note)
+        else:
+            files.setdefault(note, []).append(note)
+    for told in files.values():
+        different = list(dict.fromkeys(told))
+        more = f" ({len(different) - 1:,} more files like it)" if len(different) > 1 else ""
+        emit({"event": "line", "text": different[0] + more, "style": "warn"})
+    for what, kinds in counted.items():
+        named = [f"{which} ({n:,})" if len(kinds) > 1 else which for which, n in kinds.most_common(SHOWN)]
+        rest = f", {len(kinds) - SHOWN} more kinds" if len(kinds) > SHOWN else ""
+        style = "dim" if "not used" in what or "left out" in what else "warn"
+        text = f"{sum(kinds.values()):,} {what}: {', '.join(named)}{rest}"
+        emit({"event": "line", "text": text, "style": style})
+
+
+def report_next(deployment: Deployment, emit: Emit) -> None:
+    """The commands after an ingest, in one line."""
+    refused = deployment.warehouse.query(
+        f"select exists (from {RAW_INGEST_REJECTED.name} where resolved_at is null)"
+    ).item()
+    steps = ["weaver-forge doctor (what is there, and what is missing)"]
+    steps += ["weaver-forge rejected (what was refused, and why)"] if refused else []
+    steps += ["weaver-forge run (learn and predict)"]
+    emit({"event": "line", "text": f"Next: {', '.join(steps)}", "style": "head"})
 
 
 def report_gaps(deployment: Deployment, emit: Emit) -> None:

@@ -181,7 +181,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_a_problem_of_its_own(
     said = take_in(otlp.SOURCE, Inputs(), deployment)
 
     assert (said["inputs_read"], ids(deployment), second.exists()) == (2, [1, 2], False)
-    assert [problem.where for problem in deployment.problems] == [str(first)]
+    assert [problem.where for problem in deployment.problems] == [f"{first} (given to otlp)"]
     assert deployment.warehouse.read(RAW_INGEST_INPUTS)["name"].to_list() == [str(second)]
 
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from weaver_forge.cli import text
 from weaver_forge.cli.place import place
 from weaver_forge.hooks.facts import instant, plain
-from weaver_forge.hooks.health import Health, examine
+from weaver_forge.hooks.health import Health, examine, unfinished_in_words
 from weaver_forge.ledger import Ledger
 
 
@@ -48,17 +48,18 @@ def _taken(health: Health) -> None:
         for r in health.sources
     ]
     columns = ("source", "inputs", "rows", "refused", "unfinished", "newest data", "age")
-    text.group(f"Taken in, last at {instant(health.taken)}", text.table(columns, rows))
-    refused = [f"{r['n']} x {r['source']}: {r['reason']} (last: {r['first']})" for r in health.refused]
-    more = ["all of them: weaver-forge rejected; again after mending: weaver-forge rejected --replay"]
+    title = f"Taken in, last at {instant(health.taken)} (files that are the same to the byte are one input)"
+    text.group(title, text.table(columns, rows))
+    refused = [f"{r['n']:,} x {r['source']}: {r['reason']} ({_first(r)}{r['first']})" for r in health.refused]
+    more = ["all of them: weaver-forge rejected; again after an upgrade: weaver-forge rejected --replay"]
     text.group("Refused most often", [*refused, *more] if refused else [])
-    waiting = [
-        f"{r['name']}: its last {r['tail_bytes']:,} bytes end inside a message; taken in when the rest is there"
-        for r in health.unfinished
-    ]
-    text.group("Unfinished files", waiting)
+    text.group("Unfinished files", [unfinished_in_words(r) for r in health.unfinished])
     _links(health)
     _telemetry(health)
+
+
+def _first(refused: Mapping[str, Any]) -> str:
+    return "first: " if refused["n"] > 1 else ""
 
 
 def _age(source: Mapping[str, Any]) -> str | None:

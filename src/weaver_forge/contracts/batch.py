@@ -1,10 +1,21 @@
 """What a decoder returns: the good rows as tables, and the rejected rest with the reason for each."""
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import polars as pl
+
+VARYING = r"(byte|bytes|character|line|column|row) [0-9]+|'[^']*'"
+"""What differs between reasons of one kind: where it is, and the value that is quoted. Read by Python and DuckDB."""
+
+_VARYING = re.compile(VARYING)
+
+
+def kind_of_reason(reason: str) -> str:
+    """A reason without what differs from piece to piece: pieces of one kind are told together."""
+    return _VARYING.sub(r"\1 *", reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,15 @@ def read_blocks(path: Path) -> Iterator[bytes]:
         yield from _read(path)
     except FileNotFoundError as error:
         raise MissingInput("no such file", where=str(path), do="Check the path") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+    except EOFError as error:
         raise SourceError(
-            f"damaged compression: {error}", where=str(path), do="Fetch or write the file again"
+            "damaged compression: the file is cut off, so that nothing of it was read",
+            where=str(path),
+            do="Fetch or write it again, or wait until it is whole",
+        ) from error
+    except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        raise SourceError(
+            "damaged compression: it cannot be unpacked", where=str(path), do="Fetch or write the file again"
         ) from error
     except OSError as error:
         raise SourceError(

@@ -27,6 +27,7 @@ _LAYERS = 2
 _GZIP_STEP = 1 << 16  # what one step decompresses to is lost where the damage is found
 _GZIP_PIECE = 1 << 14  # what follows a member is copied for each: many small ones in a large piece would take long
 _ZSTD_STEP = 1 << 14  # a step may unfold to thousands of times its size
+_DAMAGED = "what follows cannot be unpacked. Fetch or write the file again"
 _RECEIVED = re.compile(r"(traces|metrics|logs)-.*\.otlp")
 _SIGNALS: dict[str, Signal] = {"traces": "traces", "metrics": "metrics", "logs": "logs"}
 
@@ -145,7 +146,7 @@ def _ungzip(blocks: Iterator[bytes]) -> Iterator[bytes]:
                 try:
                     data = member.decompress(rest, _GZIP_STEP)
                 except zlib.error as error:
-                    raise Damaged(f"damaged gzip compression: {error}. Fetch or write the file again") from error
+                    raise Damaged(f"damaged gzip compression: {_DAMAGED}") from error
                 begun = True
                 if data:
                     yield data
@@ -172,7 +173,7 @@ def _unzstd(blocks: Iterator[bytes]) -> Iterator[bytes]:
                 try:
                     data = frame.decompress(rest)
                 except zstandard.ZstdError as error:
-                    raise Damaged(f"damaged zstd compression: {error}. Fetch or write the file again") from error
+                    raise Damaged(f"damaged zstd compression: {_DAMAGED}") from error
                 begun = True
                 if data:
                     yield data

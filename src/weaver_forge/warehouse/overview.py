@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from weaver_forge.contracts.batch import VARYING
 from weaver_forge.contracts.tables import ALL
 from weaver_forge.contracts.tables.ci import CORE_CI_TEST_RESULTS
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES
@@ -45,8 +46,8 @@ def overview(
 
     Returns:
         ``at``; ``sources``: source, n_inputs, n_rows, n_refused, n_waiting (files that end inside a message),
-        newest_at, taken_at; ``refused``: source, reason, n, first (a place);
-        ``unfinished``: source, name, tail_bytes; ``links``: from_kind, to_kind, n,
+        newest_at, taken_at; ``refused``: source, reason and its place (first) of n of a kind;
+        ``unfinished``: source, name, tail_bytes, is_there; ``links``: from_kind, to_kind, n,
         n_linked, n_ambiguous, rate; ``results``: n, n_linked (test results that have a revision); ``telemetry``:
         the services that keep least to the semantic conventions; ``missing``: the needs whose source has no rows.
     """
@@ -56,7 +57,7 @@ def overview(
         "at": now,
         "sources": counted,
         "missing": [dict(need) for need in needs if need["source"] not in given],
-        "refused": _rows(con, _REFUSED),
+        "refused": _rows(con, _REFUSED, VARYING),
         "unfinished": unfinished(con),
         "links": _rows(con, _LINKS),
         "results": _rows(con, _RESULTS)[0],
@@ -65,8 +66,8 @@ def overview(
 
 
 def unfinished(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Files that end inside a message, as they were seen last: source, name, tail_bytes."""
-    return _rows(con, _UNFINISHED)
+    """Files that end inside a message, as they were seen last: source, name, tail_bytes, is_there (the file still)."""
+    return [{**row, "is_there": Path(row["name"]).exists()} for row in _rows(con, _UNFINISHED)]
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
@@ -127,10 +128,14 @@ limit 20
 """  # noqa: S608
 
 _REFUSED = f"""
--- grain: source and reason
-select source, reason, count(*) as n, min_by(name || ', ' || "position", rejected_at) as first
-from {_OPEN}
-group by all
+-- grain: source and kind of reason
+select
+  source,
+  arg_min(reason, place) as reason,
+  count(*) as n,
+  arg_min(name || ', ' || "position", place) as first
+from (select *, (name, coalesce(byte_offset, 0), "position") as place from {_OPEN})
+group by source, regexp_replace(reason, ?, '\\1 *', 'g')
 order by n desc, source, reason
 limit 8
 """  # noqa: S608
