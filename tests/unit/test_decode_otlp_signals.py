@@ -269,6 +269,20 @@ def test_what_a_histogram_does_not_say_is_null() -> None:
     assert found["temporality"].to_list() == ["delta", "delta"]
 
 
+def test_a_summary_without_a_sum_has_a_sum_of_zero() -> None:
+    """Its field has no presence: who writes protobuf leaves a zero out. A histogram's has, and is unknown."""
+    request = ExportMetricsServiceRequest()
+    metrics = request.resource_metrics.add().scope_metrics.add().metrics
+    metrics.add(name="q").summary.data_points.add(time_unix_nano=1, count=2, sum=0.0)
+    metrics.add(name="h").histogram.data_points.add(time_unix_nano=1, count=2)
+
+    found = [decode_metric_messages(form(request), "a").tables[POINTS] for form in (protobuf, in_json)]
+
+    assert [dict(table.select("metric_name", "sum_value").iter_rows()) for table in found] == [
+        {"q": 0.0, "h": None}
+    ] * 2
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

@@ -176,8 +176,10 @@ def _exponentials(points: Sequence[ExponentialPointJson], reasons: dict[int, str
 def _summaries(points: Sequence[SummaryPointJson], reasons: dict[int, str]) -> dict[str, pl.Series]:
     quantiles = [[q.quantile or 0.0 for q in point.quantileValues or ()] for point in points]
     values = [[q.value or 0.0 for q in point.quantileValues or ()] for point in points]
+    counted = _counted(points, reasons)
     return {
-        **_counted(points, reasons),
+        **counted,
+        "sum_value": counted["sum_value"].fill_null(0.0),  # other than a histogram's always there; zero is not written
         "quantiles": _double_lists(quantiles, reasons),
         "quantile_values": _double_lists(values, reasons),
     }

@@ -123,8 +123,10 @@ def _exponentials(points: Sequence[Any]) -> dict[str, pl.Series]:
 
 
 def _summaries(points: Sequence[Any]) -> dict[str, pl.Series]:
+    """Other than a histogram's, the sum of a summary is always there: one of zero is not written."""
     return {
-        **_counted(points),
+        "n_observations": pl.Series([point.count for point in points], dtype=pl.UInt64),
+        "sum_value": pl.Series([point.sum for point in points], dtype=pl.Float64),
         "quantiles": _lists([[q.quantile for q in point.quantiles] for point in points], pl.Float64()),
         "quantile_values": _lists([[q.value for q in point.quantiles] for point in points], pl.Float64()),
     }
