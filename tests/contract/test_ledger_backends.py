@@ -74,6 +74,37 @@ def decision(**changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
+STANDING = {
+    "decision": "d",
+    "entity": "e",
+    "action": "hold",
+    "scope": "deployment",
+    "level": "assisted",
+    "previous_level": "assisted",
+    "cause": "evidence",
+    "reason": "12 of 90 trials",
+    "ceiling": "autonomous",
+    "n_trials": 12.0,
+    "n_right": 12.0,
+    "n_replay": 0,
+    "n_pending": 3,
+    "n_unresolvable": 0,
+    "bound": 0.71,
+    "assessed_at": NOW,
+}
+
+ACT = {
+    "act_key": "k",
+    "decision_id": "d-1",
+    "decision": "d",
+    "action": "hold",
+    "unit": "u",
+    "hook": "h",
+    "state": "claimed",
+    "made_at": NOW,
+}
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     pgserver = pytest.importorskip(
@@ -217,6 +248,15 @@ def test_a_policy_used_again_adds_nothing(ledger: Ledger) -> None:
     assert added == [1, 0]
 
 
+def test_an_act_is_claimed_once_and_done_once(ledger: Ledger) -> None:
+    states = ["claimed", "claimed", "done", "done", "claimed"]
+
+    added = [ledger.append("acts", [{**ACT, "state": state}], now=NOW) for state in states]
+
+    assert added == [1, 0, 1, 0, 0]
+    assert ledger.append("acts", [{**ACT, "act_key": "other"}, {**ACT, "act_key": "other"}], now=NOW) == 1
+
+
 def test_the_scoreboard_says_insufficient_data_as_data(ledger: Ledger) -> None:
     score = {"decision": "d", "entity": "e", "origin": "live", "n_pending": 0, "n_unresolvable": 0}
     good = {"value": 0.8, "low": 0.7, "high": 0.9, "gain": 0.1, "gain_low": 0.02, "gain_high": 0.2}
@@ -261,6 +301,18 @@ def test_the_database_itself_refuses_to_change_or_remove_a_row(ledger: Ledger) -
             "reason": "better",
         },
         "policies": {"policy_sha256": "abc", "text": "v: 1", "first_used_at": NOW},
+        "standings": STANDING,
+        "switches": {"scope": "all", "is_on": True, "actor": "ada", "reason": "drill", "made_at": NOW},
+        "ceilings": {"scope": "all", "level": "assisted", "actor": "ada", "made_at": NOW},
+        "acts": ACT,
+        "roots": {
+            "day": "2026-03-01",
+            "first_batch": 1,
+            "last_batch": 9,
+            "n_rows": 9,
+            "merkle_root": "a",
+            "made_at": NOW,
+        },
     }
     assert set(one_of_each) == {table.kind for table in CURRENT.tables}
     for kind, row in one_of_each.items():

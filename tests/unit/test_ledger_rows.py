@@ -59,6 +59,7 @@ def test_the_columns_of_version_1_are_what_they_always_were() -> None:
     columns = [
         [table.kind, column.name, column.type, column.nullable]
         for table in CURRENT.tables
+        if table.since == 1
         for column in table.stored
         if column.since == 1
     ]
@@ -66,6 +67,20 @@ def test_the_columns_of_version_1_are_what_they_always_were() -> None:
     assert (
         hashlib.sha256(canonical_json(columns).encode()).hexdigest()
         == "4c197e879f5f99914235e2781724c040e326d90015b1a61f383c915dfeee6e0b"
+    )
+
+
+def test_what_version_2_added_is_what_it_always_was() -> None:
+    columns = [
+        [table.kind, column.name, column.type, column.nullable]
+        for table in CURRENT.tables
+        for column in table.stored
+        if column.since == 2 or table.since == 2
+    ]
+
+    assert (
+        hashlib.sha256(canonical_json(columns).encode()).hexdigest()
+        == "743f6d93ad450711e93f72a8b57d1b32fa27e575de7582d77a9cbd10147451dc"
     )
 
 

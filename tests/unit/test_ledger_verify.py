@@ -83,7 +83,7 @@ def test_a_changed_row_is_named(path: Path) -> None:
 
 
 def test_a_row_changed_together_with_its_own_hash_is_found(path: Path) -> None:
-    columns = PREDICTIONS.hashed(1)
+    columns = PREDICTIONS.hashed(CURRENT.version)
     listed = ", ".join(f'"{column.name}"' for column in columns)
     with closing(sqlite3.connect(path)) as con:
         con.execute("update predictions set probability = 0.9 where prediction_id = 'b'")
@@ -265,27 +265,35 @@ def test_any_bit_turned_in_any_stored_value_is_found(
     assert found.ok is same
 
 
-LATER = LedgerColumn("reviewer", "VARCHAR", "Added in version 2.", nullable=True, since=2)
+VERSION_1 = Schema(version=1, tables=CURRENT.tables)
+LATER = LedgerColumn("reviewer", "VARCHAR", "Added in the next version.", nullable=True, since=CURRENT.version + 1)
 NOTES = LedgerTable(
     kind="notes",
     grain="remark",
     key="note_id",
-    columns=(
-        LedgerColumn("note_id", "VARCHAR", "UUIDv7.", nullable=True, since=2),
-        LedgerColumn("note", "VARCHAR", "Words.", nullable=True, since=2),
-    ),
+    since=CURRENT.version + 1,
+    indexes=(("note",),),
+    columns=(LedgerColumn("note_id", "VARCHAR", "UUIDv7."), LedgerColumn("note", "VARCHAR", "Words.")),
 )
-VERSION_2 = Schema(
-    version=2,
-    tables=(replace(PREDICTIONS, columns=(*PREDICTIONS.columns, LATER)), *CURRENT.tables[1:], NOTES),
+NEXT = Schema(
+    version=CURRENT.version + 1,
+    tables=(
+        replace(
+            PREDICTIONS,
+            columns=(*PREDICTIONS.columns, LATER),
+            later_indexes=(*PREDICTIONS.later_indexes, (CURRENT.version + 1, ("reviewer",))),
+        ),
+        *CURRENT.tables[1:],
+        NOTES,
+    ),
 )
 
 
 def test_an_old_file_is_brought_forward_and_still_verifies(path: Path) -> None:
-    """A later column and a later table break no link of version 1, and version 2 hashes them."""
+    """A later column and a later table break no link of the version before, and the next hashes them."""
     url = f"sqlite:///{path}"
 
-    with Ledger.open(url, schema=VERSION_2) as ledger:
+    with Ledger.open(url, schema=NEXT) as ledger:
         old = ledger.verify()
         ledger.append("predictions", [prediction("f", reviewer="ada")], now=NOW)
         ledger.append("notes", [{"note": "moved"}], now=NOW)
@@ -295,34 +303,54 @@ def test_an_old_file_is_brought_forward_and_still_verifies(path: Path) -> None:
     assert (old.ok, old.n_rows) == (True, 6)
     assert (new.ok, new.n_rows) == (True, 8)
     assert row is not None
-    assert (row["reviewer"], row["schema_version"]) == ("ada", 2)
-    with Ledger.open(url, schema=VERSION_2) as ledger:
+    assert (row["reviewer"], row["schema_version"]) == ("ada", 3)
+    with Ledger.open(url, schema=NEXT) as ledger:
         assert ledger.verify().ok
 
 
 def test_a_new_file_has_the_later_columns_from_the_start(tmp_path: Path) -> None:
-    with Ledger.open(f"sqlite:///{tmp_path / 'new.sqlite'}", schema=VERSION_2) as ledger:
+    with Ledger.open(f"sqlite:///{tmp_path / 'new.sqlite'}", schema=NEXT) as ledger:
         ledger.append("predictions", [prediction("f", reviewer="ada")], now=NOW)
 
         assert ledger.verify().ok
 
 
 def test_the_later_column_of_an_old_row_cannot_be_filled_in_unseen(path: Path) -> None:
-    with Ledger.open(f"sqlite:///{path}", schema=VERSION_2):
+    with Ledger.open(f"sqlite:///{path}", schema=NEXT):
         pass
     with closing(sqlite3.connect(path)) as con:
         con.execute("update predictions set reviewer = 'eve' where prediction_id = 'a'")
         con.commit()
 
-    with Ledger.open(f"sqlite:///{path}", schema=VERSION_2) as ledger:
+    with Ledger.open(f"sqlite:///{path}", schema=NEXT) as ledger:
         found = ledger.verify()
 
     assert found.broken == ["predictions, batch 1, row 0 (prediction_id 'a'): reviewer came later and must be empty"]
 
 
 def test_an_older_program_refuses_a_newer_file(path: Path) -> None:
-    with Ledger.open(f"sqlite:///{path}", schema=VERSION_2):
+    with Ledger.open(f"sqlite:///{path}", schema=NEXT):
         pass
 
-    with pytest.raises(ConfigurationError, match="schema version 2, this program knows 1"):
+    with pytest.raises(ConfigurationError, match="schema version 3, this program knows 2"):
         Ledger.open(f"sqlite:///{path}")
+
+
+def test_a_ledger_of_version_1_becomes_the_same_as_a_new_one_and_its_rows_still_verify(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
+    with Ledger.open(f"sqlite:///{old}", schema=VERSION_1) as ledger:
+        ledger.append("predictions", [prediction("a")], now=NOW)
+
+    with Ledger.open(f"sqlite:///{old}") as ledger, Ledger.open(f"sqlite:///{new}"):
+        ledger.append("predictions", [prediction("b")], now=NOW)
+        found = ledger.verify()
+        versions = [row["schema_version"] for row in ledger.tail("predictions", 2)]
+
+    assert (found.ok, found.n_rows, versions) == (True, 2, [1, 2])
+    shapes = []
+    for path in (old, new):
+        with closing(sqlite3.connect(path)) as con:
+            names = {name for (name,) in con.execute("select name from sqlite_master where name not like 'sqlite_%'")}
+            columns = {n: [c[1:4] for c in con.execute(f"pragma table_info({n})")] for n in names}
+            shapes.append(columns)
+    assert shapes[0] == shapes[1]

@@ -52,8 +52,8 @@ def _completed(table: LedgerTable, rows: Sequence[Mapping[str, Any]], now: datet
         complete = dict(row)
         if not complete.get(table.key) and not table.key.endswith("_sha256"):
             complete[table.key] = uuid7(now, os.urandom(10))
-        if table.kind == "predictions" and not complete.get(table.idempotent_by):
-            complete[table.idempotent_by] = _prediction_key(complete)
+        if table.kind == "predictions" and not complete.get("idempotency_key"):
+            complete["idempotency_key"] = _prediction_key(complete)
         yield complete
 
 
@@ -72,31 +72,37 @@ def _prediction_key(row: Mapping[str, Any]) -> str:
 
 def _new(store: Store, table: LedgerTable, rows: Sequence[StoredRow]) -> list[StoredRow]:
     """The rows that are neither in the ledger nor earlier in the batch."""
-    identity = table.idempotent_by or table.key
-    known = _known(store, table, identity, [row[identity] for row in rows])
+    known = _known(store, table, rows)
     new = []
     for row in rows:
-        before = known.get(row[identity])
+        identity = _identity(table, row)
+        before = known.get(identity)
         if before is None:
-            known[row[identity]] = row
+            known[identity] = row
             new.append(row)
         elif not table.idempotent_by:
             _refuse_contradiction(table, before, row)
     return new
 
 
-def _known(store: Store, table: LedgerTable, identity: str, keys: Sequence[Value]) -> dict[Value, StoredRow]:
+def _identity(table: LedgerTable, row: StoredRow) -> tuple[Value, ...]:
+    return tuple(row[name] for name in table.identity)
+
+
+def _known(store: Store, table: LedgerTable, rows: Sequence[StoredRow]) -> dict[tuple[Value, ...], StoredRow]:
     """The rows already there, by identity: only the identity where nothing else will be compared."""
-    names = [identity] if table.idempotent_by else [column.name for column in table.columns]
+    names = table.identity if table.idempotent_by else [column.name for column in table.columns]
     listed = ", ".join(f'"{name}"' for name in names)
-    known: dict[Value, StoredRow] = {}
+    first = table.identity[0]  # the others of an identity are told apart here, not by the database
+    keys = list(dict.fromkeys(row[first] for row in rows))
+    known: dict[tuple[Value, ...], StoredRow] = {}
     for start in range(0, len(keys), _LOOKUP):
         parameters = {f"k{n}": key for n, key in enumerate(keys[start : start + _LOOKUP])}
         marks = ", ".join(f":{name}" for name in parameters)
-        sql = f'select {listed} from "{table.kind}" where "{identity}" in ({marks})'  # noqa: S608 - our own names
+        sql = f'select {listed} from "{table.kind}" where "{first}" in ({marks})'  # noqa: S608 - our own names
         for found in store.query(sql, parameters):
             row = dict(zip(names, found, strict=True))
-            known[row[identity]] = row
+            known[_identity(table, row)] = row
     return known
 
 

@@ -94,7 +94,7 @@ def verify(store: Store, schema: Schema, *, known: Head | None = None) -> Verifi
         with store.read():
             _check_version(store, schema, findings)
             n_batches, head = _check_links(store, schema, known, findings)
-            for table in schema.tables:
+            for table in schema.present:
                 n_rows += _check_table(store, table, schema.version, findings)
     except SourceError as error:
         findings.add(f"the ledger cannot be read to its end: {error.what}")
@@ -124,7 +124,7 @@ def _check_version(store: Store, schema: Schema, findings: _Findings) -> None:
 
 def _check_links(store: Store, schema: Schema, known: Head | None, findings: _Findings) -> tuple[int, Head | None]:
     names = [column.name for column in CHAIN]
-    kinds = {table.kind for table in schema.tables}
+    kinds = {table.kind for table in schema.present}
     n, expected, previous, seen = 0, 1, GENESIS, known is None
     head: Head | None = None
     for row in store.stream(_select("chain", names, order='"batch_seq"')):

@@ -6,7 +6,7 @@ The guards (triggers) stop accidents, not an adversary with the file in hand: th
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from weaver_forge.ledger.schema import CHAIN, LedgerColumn, LedgerTable, Schema
+from weaver_forge.ledger.schema import CHAIN, CHAIN_INDEXES, LedgerColumn, LedgerTable, Schema
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -39,37 +39,52 @@ def create(schema: Schema, dialect: Dialect) -> Iterator[str]:
     if dialect == "postgresql":
         yield _REFUSE_FUNCTION
     yield from _guards("chain", dialect)
-    for table in schema.tables:
-        if min(column.since for column in table.columns) <= schema.version:
-            yield from create_table(table, schema.version, dialect)
+    for since, names in CHAIN_INDEXES:
+        if since <= schema.version:
+            yield _index("chain", names)
+    for table in schema.present:
+        yield from create_table(table, schema.version, dialect)
     yield "create view" + _NEWEST_OUTCOMES
 
 
 def create_table(table: LedgerTable, version: int, dialect: Dialect) -> Iterator[str]:
     """One table with its indexes and guards, as of a version."""
     columns = [column for column in table.stored if column.since <= version]
-    unique = [f'unique ("{name}")' for name in dict.fromkeys((table.key, table.idempotent_by)) if name]
+    unique = [f"unique ({_listed(names)})" for names in dict.fromkeys(((table.key,), table.identity))]
     yield _table(table.kind, columns, dialect, ('primary key ("batch_seq", "position")', *unique))
-    for names in table.indexes:
-        listed = ", ".join(f'"{name}"' for name in names)
-        yield f'create index "{table.kind}_by_{"_".join(names)}" on "{table.kind}" ({listed})'
+    for names in (*table.indexes, *(names for since, names in table.later_indexes if since <= version)):
+        yield _index(table.kind, names)
     yield from _guards(table.kind, dialect)
 
 
 def migrate(schema: Schema, version: int, dialect: Dialect) -> Iterator[str]:
-    """Every statement that brings a ledger from ``version - 1`` to ``version``: new columns and tables."""
-    for table in schema.tables:
-        if all(column.since == version for column in table.columns if column.name == table.key):
+    """Every statement that brings a ledger from ``version - 1`` to ``version``: new columns, tables and indexes."""
+    for since, names in CHAIN_INDEXES:
+        if since == version:
+            yield _index("chain", names)
+    for table in schema.present:
+        if table.since == version:
             yield from create_table(table, version, dialect)
             continue
         for column in table.columns:
             if column.since == version:
                 yield f'alter table "{table.kind}" add column {_column(column, dialect)}'
+        for since, names in table.later_indexes:
+            if since == version:
+                yield _index(table.kind, names)
 
 
 def _table(name: str, columns: Iterable[LedgerColumn], dialect: Dialect, constraints: tuple[str, ...]) -> str:
     body = ",\n  ".join((*(_column(column, dialect) for column in columns), *constraints))
     return f'create table "{name}" (\n  {body}\n)'
+
+
+def _index(table: str, names: tuple[str, ...]) -> str:
+    return f'create index "{table}_by_{"_".join(names)}" on "{table}" ({_listed(names)})'
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _column(column: LedgerColumn, dialect: Dialect) -> str:
