@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 PEERS := golang-go gotestsum junit4 libmaven-compiler-plugin-java libmaven-resources-plugin-java libsurefire-java \
 	maven maven-debian-helper prometheus-alertmanager
 
-.PHONY: setup peers demo test check dev lock docs clean
+.PHONY: setup peers demo test test-duckdb2 check dev lock docs clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,15 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# The next major DuckDB, in an environment of its own: stores, contracts and whatever computes in SQL.
+test-duckdb2: setup
+	test -x $(VENV)-duckdb2/bin/python || $(PYTHON) -m venv $(VENV)-duckdb2
+	grep -v '^duckdb==' constraints.txt > $(VENV)-duckdb2/constraints.txt
+	$(UV) pip install --quiet --python $(VENV)-duckdb2/bin/python --requirement $(VENV)-duckdb2/constraints.txt 'duckdb>=2,<3'
+	$(UV) pip install --quiet --python $(VENV)-duckdb2/bin/python --no-deps --editable .
+	$(VENV)-duckdb2/bin/python -m pytest tests/contract tests/unit/test_warehouse_*.py tests/unit/test_snapshot_*.py \
+		tests/unit/test_*marts*.py tests/pipeline/test_touched_marts.py tests/pipeline/test_signal_marts.py
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -43,8 +43,8 @@ def test_numbered_rows_are_stored_as_the_same_rows_spelled_out(rows: Coded, tmp_
     assert counts == [300, 300]  # the requests that are sent twice count once
     assert stored(numbered).equals(stored(spelled))
     (path,) = numbered.files()
-    kinds = duckdb.sql(f"select typeof(attributes), typeof(resource_attributes) from '{path}' limit 1").fetchone()
-    assert kinds == ("MAP(VARCHAR, VARCHAR)",) * 2
+    kinds = duckdb.sql(f"select typeof(attributes), typeof(resource_attributes) from '{path}' limit 1").fetchall()
+    assert kinds == [("MAP(VARCHAR, VARCHAR)",) * 2]
 
 
 def test_a_part_of_numbered_rows_has_its_own_maps(rows: Coded) -> None:

@@ -15,7 +15,7 @@ import duckdb
 from weaver_forge.contracts.table import Table
 from weaver_forge.errors import ContractError, SourceError
 from weaver_forge.warehouse.connection import transaction
-from weaver_forge.warehouse.naming import quoted, stored_columns
+from weaver_forge.warehouse.naming import is_stored, quoted, stored_columns
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,14 +41,14 @@ def _first_layout(_: duckdb.DuckDBPyConnection) -> None:
 
 def _tests_of_every_format(con: duckdb.DuckDBPyConnection) -> None:
     """The source ``junit`` became ``tests``: its rows keep their place, its inputs stay known."""
-    if stored_columns(con, "raw_junit__test_results"):
+    if is_stored(con, "raw_junit__test_results"):
         con.execute("alter table raw_junit__test_results rename to raw_tests__results")
         for column, value in (("format", "junit"), ("producer", "")):
             con.execute(f"alter table raw_tests__results add column {column} varchar default '{value}'")
             con.execute(f"alter table raw_tests__results alter column {column} drop default")
             con.execute(f"alter table raw_tests__results alter column {column} set not null")
     for table in ("raw_ingest__inputs", "raw_ingest__rejected"):
-        if stored_columns(con, table):
+        if is_stored(con, table):
             con.execute(f"update {table} set source = 'tests' where source = 'junit'")  # noqa: S608 - named above
 
 
@@ -64,7 +64,7 @@ def _reports_a_state(con: duckdb.DuckDBPyConnection) -> None:
         "raw_incidents__events": {"state": "record", "source": "records"},
     }
     for table, columns in added.items():
-        if not stored_columns(con, table):
+        if not is_stored(con, table):
             continue
         for column, value in columns.items():
             con.execute(f"alter table {table} add column {column} varchar default '{value}'")
@@ -75,7 +75,7 @@ def _reports_a_state(con: duckdb.DuckDBPyConnection) -> None:
 def _exports_by_account(con: duckdb.DuckDBPyConnection) -> None:
     """A cost export is named by provider and account too, so that a period taken in again replaces itself."""
     for table in ("raw_focus__charges", "core_cost__charges"):
-        if stored_columns(con, table):
+        if is_stored(con, table):
             con.execute(
                 f"update {table} set export = provider_name || '/' || coalesce(billing_account_id, '') || '/' || export"  # noqa: S608 - named above
             )

@@ -39,7 +39,11 @@ def inserted(table: Table) -> str:
 
 
 def stored_columns(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, tuple[str, bool]]:
-    """Column -> (type without spaces, nullable) of a table or view; empty when there is none of this name."""
+    """Column -> (type without spaces, nullable) of a table or view; empty when there is none of this name.
+
+    Not within a transaction where there may be none: from DuckDB 2 on the question itself would end it. There ask
+    :func:`is_stored` first.
+    """
     # Not from duckdb_columns(): that binds every view, and a view over a lake opens hundreds of files. Nor is
     # duckdb_tables() asked first: it describes all tables, which costs ten times as much as this.
     sql = "select name, upper(replace(type, ' ', '')), not \"notnull\" from pragma_table_info(?) order by cid"
@@ -48,6 +52,12 @@ def stored_columns(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, tuple
     except duckdb.CatalogException:
         return {}
     return {column: (kind, nullable) for column, kind, nullable in found}
+
+
+def is_stored(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether there is a table of this name; dear, because the catalogue describes all of them."""
+    sql = "select 1 from duckdb_tables() where table_name = ? and schema_name = 'main' and not internal"
+    return bool(con.execute(sql, [name]).fetchall())
 
 
 def stored_as_view(con: duckdb.DuckDBPyConnection, name: str) -> bool:
