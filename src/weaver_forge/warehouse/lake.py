@@ -122,6 +122,8 @@ class Lake:
             parts = [part for part in rest if part.n_rows]
             if not parts or self._commit(table, parts):
                 self.n_differing += n_differing
+                for part in parts:
+                    self._held.hold(part.path, part.hashes)  # mostly staged by another process
                 return sum(part.n_rows for part in parts)
             _LOG.info("%s: another writer was faster, checking again", self.path)
         raise StoreBusy(

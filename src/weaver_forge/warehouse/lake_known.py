@@ -76,11 +76,15 @@ class KnownAnywhere:
     def without(self, parts: Sequence[Staged], files: Sequence[LakeFile], write: _Write) -> list[Staged]:
         """As declared; rows left out that have another time than what is stored are counted."""
         batch = lake_keys.merged(part.hashes for part in parts)
-        again = batch[1:][batch[1:] == batch[:-1]]
-        suspects = lake_keys.merged([again, self._index.met(batch, files)])
+        stored = self._index.met(batch, files)
+        suspects = lake_keys.merged([batch[1:][batch[1:] == batch[:-1]], stored])
         if not len(suspects):
             return list(parts)
-        asked = pl.concat(self._candidates(number, part, suspects) for number, part in enumerate(parts))
+        asked = pl.concat(
+            self._candidates(number, part, suspects, stored)
+            for number, part in enumerate(parts)
+            if lake_keys.share_one(part.hashes, suspects)
+        )
         known = self._known(asked, files)
         dropped = {number: rows for (number,), rows in known.partition_by("part", as_dict=True).items()}
         return [self._rest(part, dropped[n], write) if n in dropped else part for n, part in enumerate(parts)]
@@ -89,16 +93,17 @@ class KnownAnywhere:
         """Tell the index."""
         self._index.joined([file.path for file in group], [file.path for file in made])
 
-    def _candidates(self, number: int, part: Staged, suspects: Hashes) -> pl.DataFrame:
-        """The rows of a staged file whose hash is suspect: part, row, key and time."""
-        rows = pl.read_parquet(part.path, columns=[*self._key, self._time])
-        rows = rows.with_row_index("row").with_columns(pl.lit(number).alias("part"))
-        return rows.filter(lake_keys.among(self._hashing(rows, self._key), suspects))
+    def _candidates(self, number: int, part: Staged, suspects: Hashes, stored: Hashes) -> pl.DataFrame:
+        """The rows of a staged file whose hash is suspect: part, row, key, time, and whether the lake has the hash."""
+        rows = pl.read_parquet(part.path, columns=[*self._key, self._time]).with_row_index("row")
+        hashes = self._hashing(rows, self._key)
+        rows = rows.with_columns(part=pl.lit(number), in_lake=lake_keys.among(hashes, stored))
+        return rows.filter(lake_keys.among(hashes, suspects))
 
     def _known(self, asked: pl.DataFrame, files: Sequence[LakeFile]) -> pl.DataFrame:
         """Of candidates those to leave out: part, row, and whether what holds their key has another time."""
         first = pl.struct(self._key).is_first_distinct()
-        stored = self._stored(asked.filter(first).select(*self._key, self._time), files)
+        stored = self._stored(asked.filter(first & pl.col("in_lake")).select(*self._key, self._time), files)
         marked = asked.with_columns(first.alias("first"), pl.col(self._time).first().over(self._key).alias("held"))
         marked = marked.join(stored, on=self._key, how="left", maintain_order="left")
         known = marked.filter(pl.col("stored").is_not_null() | ~pl.col("first"))
