@@ -269,6 +269,15 @@ def test_what_a_histogram_does_not_say_is_null() -> None:
     assert found["temporality"].to_list() == ["delta", "delta"]
 
 
+@pytest.mark.parametrize("said", [1, "1", "AGGREGATION_TEMPORALITY_DELTA"])
+def test_a_temporality_is_read_in_every_way_that_senders_write_it(said: int | str) -> None:
+    document = metric(sum={"dataPoints": [{"timeUnixNano": 1, "asInt": 1}], "aggregationTemporality": said})
+
+    found = decoded_metrics(document).tables[POINTS]
+
+    assert found["temporality"].to_list() == ["delta"]
+
+
 def test_a_summary_without_a_sum_has_a_sum_of_zero() -> None:
     """Its field has no presence: who writes protobuf leaves a zero out. A histogram's has, and is unknown."""
     request = ExportMetricsServiceRequest()
@@ -293,6 +302,7 @@ def test_a_summary_without_a_sum_has_a_sum_of_zero() -> None:
         ({"gauge": {"dataPoints": [{"timeUnixNano": 1, "asInt": str(2**63)}]}}, "not an integer of 64 bits"),
         ({"gauge": {"dataPoints": [{"timeUnixNano": 1, "asDouble": "one"}]}}, "is not a double"),
         ({"histogram": {"dataPoints": [{"timeUnixNano": 1, "count": "-1"}]}}, "count is not an integer"),
+        ({"exponentialHistogram": {"dataPoints": [{"timeUnixNano": 1, "zeroCount": "1.0"}]}}, "count of zeros is not"),
         (
             {"histogram": {"dataPoints": [{"timeUnixNano": 1, "bucketCounts": [1], "explicitBounds": [1]}]}},
             "not one bucket more",

@@ -217,6 +217,8 @@ def _broken(frame: pl.DataFrame) -> list[tuple[str, pl.Series]]:
         found.append(("the point has no value, and no flag that says so", neither))
     if "n_observations" in columns:
         found.append(("its count is not an integer of 63 bits", frame["n_observations"].is_null()))
+    if "zero_count" in columns:
+        found.append(("its count of zeros is not an integer of 63 bits", frame["zero_count"].is_null()))
     if "bucket_counts" in columns:
         counts, bounds = frame["bucket_counts"], frame["explicit_bounds"]
         fits = (counts.list.len() == bounds.list.len() + 1) | ((counts.list.len() == 0) & (bounds.list.len() == 0))
