@@ -47,14 +47,14 @@ def points() -> bytes:
     request = ExportMetricsServiceRequest()
     metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="requests")
     metric.gauge.data_points.add(as_int=3, time_unix_nano=10**18)
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def records() -> bytes:
     """A request with one good log record."""
     request = ExportLogsServiceRequest()
     request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=10**18).body.string_value = "ready"
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def test_a_kill_at_any_point_loses_nothing_acknowledged_and_stores_nothing_twice(tmp_path: Path) -> None:
@@ -248,6 +248,30 @@ def test_a_stop_finishes_what_was_begun(tmp_path: Path) -> None:
 
         assert receiver.messages() == bodies
         assert [path.suffix for path in receiver.folder.iterdir()] == [".otlp"]
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["comes", "never comes"])
+def test_a_stop_waits_for_the_rest_of_a_body_but_not_for_ever(tmp_path: Path, *, ends: bool) -> None:
+    """What was begun is finished, stored and answered; what does not end is to be sent again, with one line said."""
+    body = requests(1)[0]
+    head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {len(body)}"
+    with (
+        Receiver(tmp_path / "forge", "--no-grpc") as receiver,
+        socket.create_connection(receiver.url.removeprefix("http://").split(":"), timeout=30) as connection,
+        socket.create_connection(receiver.url.removeprefix("http://").split(":")),  # idle: nobody waits for it
+    ):
+        connection.sendall(head.encode() + b"\r\n\r\n" + body[:10])
+        time.sleep(0.3)
+        receiver.process.terminate()
+        time.sleep(0.3)
+        connection.sendall(body[10:] if ends else body[10:20])
+        said = connection.recv(1000)
+
+        assert receiver.stop() == 0
+
+        assert said.startswith(b"HTTP/1.1 200 " if ends else b"HTTP/1.1 503 ")
+        assert receiver.messages() == ([body] if ends else [])
+        assert [path.name for path in receiver.folder.iterdir() if path.name.startswith(".")] == []
 
 
 def _ready(url: str) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import uvicorn
 from weaver_forge.receivers.app import Answer, Patience, Request, Route, application
 from weaver_forge.receivers.auth import Tokens
 from weaver_forge.receivers.budget import Budget
-from weaver_forge.receivers.http_protocol import GuardedProtocol
+from weaver_forge.receivers.http_protocol import GuardedProtocol, Seldom
 
 HEAD_S = 0.3
 HEAD = b"POST /taken HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\n"
@@ -72,6 +73,22 @@ def dripped(connection: socket.socket, data: bytes, every_s: float) -> None:
         for at in range(len(data)):
             connection.sendall(data[at : at + 1])
             time.sleep(every_s)
+
+
+def test_what_strangers_can_repeat_is_logged_once_in_a_while(
+    address: tuple[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("uvicorn.error")
+    seldom = Seldom()
+    logger.addFilter(seldom)
+
+    for _ in range(3):
+        with socket.create_connection(address, timeout=10) as one:
+            one.sendall(b"this is no HTTP\r\n\r\n")
+            assert closed(one).startswith(b"HTTP/1.1 400 ")
+    logger.removeFilter(seldom)
+
+    assert [record.getMessage() for record in caplog.records] == ["Invalid HTTP request received."]
 
 
 def test_a_head_that_comes_byte_by_byte_is_a_408(connection: socket.socket) -> None:

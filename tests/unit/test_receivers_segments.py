@@ -85,6 +85,17 @@ def test_closing_stores_what_is_queued_and_seals(make: Make) -> None:
     assert growing(segments.folder) == []
 
 
+def test_a_folder_that_is_not_ours_to_write_to_is_said_at_the_start(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weaver_forge.receivers.segments.os.access", lambda *_: False)
+
+    with pytest.raises(PermissionError) as said:
+        make()
+
+    assert said.value.filename == str(tmp_path / "received")
+
+
 def test_after_closing_nothing_is_taken(make: Make) -> None:
     segments = make()
     segments.close()

@@ -155,6 +155,7 @@ _ANSWERS: dict[type[Exception], Answer] = {
     BodyTooSlow: Answer(408, b"the body took too long\n", headers=CLOSING),
     Crowded: Answer(503, b"too many large requests at once\n", headers={"Retry-After": "1"}),
 }
+_STOPPING = Answer(503, b"the receiver is stopping\n", headers={"Retry-After": "1"} | CLOSING)
 _OUTCOMES = {401: "unauthorized", 405: "unsupported", 408: "too_slow", 413: "too_large", 503: "unavailable"}
 
 
@@ -196,6 +197,8 @@ def application(
                 answer = await _answer(route, request, tokens)
             except Disconnected:
                 return
+            except asyncio.CancelledError:  # the server stops and has waited long enough
+                answer = _STOPPING
         await _send(answer, send, is_head=request.method == "HEAD")
 
     return app

@@ -1,9 +1,11 @@
 """uvicorn's HTTP protocol with a deadline for what uvicorn waits for without end: heads, and bodies nobody reads.
 
-Put here what guards a connection before the application sees a request of it and after it has answered. The body in
-between is the application's (``app.Request.body``).
+Put here what guards a connection before the application sees a request of it and after it has answered, and the log
+from those who send what is none. The body in between is the application's (``app.Request.body``).
 """
 
+import logging
+import time
 from asyncio import TimerHandle, Transport
 from typing import Any
 
@@ -13,6 +15,23 @@ HEAD_S = 15.0
 """Seconds for the whole head of a request, and for the rest of a body that was answered before its end."""
 
 _HEAD_BYTES = 64 * 1024
+_SELDOM_S = 60.0
+
+
+class Seldom(logging.Filter):
+    """Lets one line of a kind through in a while: strangers may send any number of requests that are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is to be logged."""
+        now = time.monotonic()
+        if now < self._last.get(str(record.msg), -_SELDOM_S) + _SELDOM_S:
+            return False
+        self._last[str(record.msg)] = now
+        return "WebSocket library" not in str(record.msg)  # advice that is none here
 
 
 class GuardedProtocol(HttpToolsProtocol):

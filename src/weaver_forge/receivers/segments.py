@@ -5,6 +5,7 @@ Put here the queue, the group commit and the rotation, for every receiver alike;
 futures: the price of a sync is shared, and a sender waits for at most two of them.
 """
 
+import errno
 import logging
 import os
 import threading
@@ -65,7 +66,7 @@ class Segments:
             needs some.
 
     Raises:
-        OSError: If the folder cannot be made, or a left-over file cannot be sealed.
+        OSError: If the folder cannot be made or is not ours to write to, or a left-over file cannot be sealed.
     """
 
     def __init__(
@@ -86,6 +87,9 @@ class Segments:
         self._max_bytes, self._max_age_s, self._now = max_bytes, max_age_s, now
         self._max_queued_bytes, self._min_free_bytes = max_queued_bytes, min_free_bytes
         make_folder(folder)
+        # A full disk is waited for; what only a person can change is said at once.
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         self.recovered = self._recover()
         self._queue: deque[tuple[bytes, Future[None]]] = deque()
         self._queued_bytes = 0

@@ -5,6 +5,7 @@ take no more connections, answer what was begun, store what is queued, hand the 
 """
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Generator
 from typing import Any
@@ -16,7 +17,7 @@ from weaver_forge.receivers import health, otlp_grpc, otlp_http
 from weaver_forge.receivers.app import Application, application
 from weaver_forge.receivers.budget import Budget
 from weaver_forge.receivers.configuration import Receiver
-from weaver_forge.receivers.http_protocol import GuardedProtocol
+from weaver_forge.receivers.http_protocol import GuardedProtocol, Seldom
 from weaver_forge.receivers.otlp_intake import OtlpIntake
 from weaver_forge.receivers.webhooks import open_webhooks
 from weaver_forge.settings import Settings
@@ -34,6 +35,10 @@ _KEEP_ALIVE_S = 75
 """Longer than the minute in which SDKs send metrics, so that their connections stay."""
 
 _STOP_S = 10
+"""Seconds for what was begun, of HTTP and then of gRPC: together less than the half minute that Kubernetes gives."""
+
+_HTTP, _GRPC = ("OTLP/HTTP", "--host or --http-port"), ("OTLP/gRPC", "--host or --grpc-port, or --no-grpc")
+"""What cannot listen -> what to give instead."""
 
 
 def serve(settings: Settings, receiver: Receiver, listening: Callable[[dict[str, str]], None]) -> None:
@@ -49,7 +54,10 @@ def serve(settings: Settings, receiver: Receiver, listening: Callable[[dict[str,
         SourceError: If the inbox cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        http = stack.enter_context(_bound(receiver.host, receiver.http_port))
+        http = stack.enter_context(_bound(receiver.host, receiver.http_port, _HTTP))
+        if receiver.grpc_port:
+            with _bound(receiver.host, receiver.grpc_port, _GRPC):
+                pass  # grpc would say it too, but with a line of its own before ours
         with _inbox(settings):
             intake = OtlpIntake(settings.inbox / "otlp" / RECEIVED, receiver.limits, settings.now)
             stack.callback(intake.close)
@@ -81,6 +89,7 @@ def _run_http(http: socket.socket, app: Application, listening: Callable[[], Non
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_STOP_S,
     )
+    logging.getLogger("uvicorn.error").addFilter(Seldom())
     _Server(config, listening).run(sockets=[http])
 
 
@@ -122,32 +131,34 @@ def _inbox(settings: Settings) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _bound(host: str, port: int) -> Generator[socket.socket, None, None]:
+def _bound(host: str, port: int, said: tuple[str, str]) -> Generator[socket.socket, None, None]:
     """A listening socket; one of a receiver that was just killed does not block it.
 
     Raises:
-        ConfigurationError: If the port is in use, or the address is none of this machine's.
+        ConfigurationError: If the port is in use, or the address is none of this machine's; ``said`` is the protocol
+            and the flags that change it.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise _unbindable(host, port, error) from error
+        raise _unbindable(host, port, said, error) from error
     with bound:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
             bound.listen(1024)
         except OSError as error:
-            raise _unbindable(host, port, error) from error
+            raise _unbindable(host, port, said, error) from error
         yield bound
 
 
-def _unbindable(host: str, port: int, error: OSError) -> ConfigurationError:
+def _unbindable(host: str, port: int, said: tuple[str, str], error: OSError) -> ConfigurationError:
+    protocol, way_out = said
     return ConfigurationError(
-        f"HTTP cannot listen on {_named(host)}:{port}: {error.strerror}",
+        f"{protocol} cannot listen on {_named(host)}:{port}: {error.strerror}",
         where="serve",
-        do="Stop what listens there, or give another --host or --http-port",
+        do=f"Stop what listens there, or give another {way_out}",
     )
 
 

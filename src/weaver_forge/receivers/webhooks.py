@@ -75,7 +75,7 @@ class Webhooks:
         self._secrets = {sender: found for sender, found in secrets.items() if found}
         self._now = now
         self._counters = Counters(WEBHOOKS)
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self._waiting: dict[tuple[str, ...], Future[None]] = {}
         self._segments: dict[str, Segments] = {}
         if not self._secrets:
@@ -144,8 +144,7 @@ class Webhooks:
         try:
             return await self._stored(sender, list(deliveries(sender, request.headers, raw)))
         except Unusable as problem:
-            self._count(sender, "bad_data")
-            _LOG.warning("webhook of %s refused: %s", sender, problem)
+            self._tell(sender, "bad_data", f"webhook of {sender} refused: {problem}")
             return _answer(400, str(problem))
         except InboxFull as problem:
             self._count(sender, "unavailable")
@@ -153,18 +152,21 @@ class Webhooks:
             return _answer(503, said, {"Retry-After": str(after)})
 
     def _off(self, sender: str) -> Answer:
-        self._count(sender, "off")
-        if sender not in self._told:
-            self._told.add(sender)
-            _LOG.warning(
-                "a webhook came for %s, which has no secret in [webhooks.%s]: its endpoint is off", sender, sender
-            )
+        said = f"a webhook came for {sender}, which has no secret in [webhooks.{sender}]: its endpoint is off"
+        self._tell(sender, "off", said)
         return _answer(404, "this endpoint is off: no secret is configured for it")
 
     def _refused(self, sender: str) -> Answer:
-        self._count(sender, "unauthorized")
-        _LOG.warning("webhook of %s refused: its signature or token is missing or wrong", sender)
-        return _answer(401, "the signature or token is missing or wrong")
+        said = "its signature or token is missing or wrong"
+        self._tell(sender, "unauthorized", f"webhook of {sender} refused: {said}")
+        return _answer(401, f"the {said.removeprefix('its ')}")
+
+    def _tell(self, sender: str, outcome: str, said: str) -> None:
+        """Count a refusal; the first of its kind is logged, until a delivery is taken: strangers may send many."""
+        self._count(sender, outcome)
+        if (sender, outcome) not in self._told:
+            self._told.add((sender, outcome))
+            _LOG.warning("%s (said once; /metrics counts all)", said)
 
     def _count(self, sender: str, outcome: str) -> None:
         self._counters.add(WEBHOOKS, (sender, outcome))
@@ -173,6 +175,7 @@ class Webhooks:
         outcomes = await asyncio.gather(*(self._store(sender, delivery) for delivery in received))
         for outcome in outcomes:
             self._count(sender, _COUNTED[outcome])
+        self._told -= {(sender, "unauthorized"), (sender, "bad_data")}
         return _answer(202, ", ".join(dict.fromkeys(outcomes)) or "empty")
 
     async def _store(self, sender: str, delivery: Delivery) -> str:
