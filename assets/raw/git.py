@@ -8,7 +8,7 @@ from assets.raw.intake import RawSource, Request
 from assets.resources import Deployment
 from weaver_forge.contracts.batch import Batch
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
-from weaver_forge.sources.git import Repository, read_repository
+from weaver_forge.sources.git import Repository, batches
 
 
 def _identify(path: Path) -> str:
@@ -18,8 +18,10 @@ def _identify(path: Path) -> str:
 
 def _decode(request: Request, deployment: Deployment) -> Iterator[Batch]:
     repo_id = Repository(request.path).repo_id
-    known = deployment.warehouse.read(RAW_GIT_COMMITS, where=f"repo_id = '{repo_id}'")
-    yield read_repository(request.path, known=set(known["revision"]))
+    sql = f"select revision from {RAW_GIT_COMMITS.name} where repo_id = ?"  # noqa: S608 - a declared name
+    with deployment.warehouse.connect(read_only=True) as con:
+        known = {revision for (revision,) in con.execute(sql, [repo_id]).fetchall()}
+    yield from batches(request.path, known=known)
 
 
 SOURCE = RawSource(

@@ -21,6 +21,7 @@ HISTORY_OPTIONS = (
 )  # fmt: skip
 
 _FIELDS = 7
+_PLAIN = 4  # lines of a diff's head that says nothing but names and contents
 _HUNK = re.compile(rb"-(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _INDEX = re.compile(rb"\nindex ([0-9a-f]+)\.\.([0-9a-f]+)")
 
@@ -118,20 +119,25 @@ def _record(fields: list[bytes]) -> Record:
 
 def file_diff(diff: bytes) -> FileDiff:
     """Read one diff of a commit with one parent or none."""
-    head, *hunks = diff.split(b"\n@@ ")
-    index = _INDEX.search(head)
-    old_blob, new_blob = index.groups() if index else (b"", b"")
-    old_path, path = _paths(head)
-    if b"\nBinary files " in head:
-        return FileDiff(path, old_path, old_blob, new_blob, None, None, [])
+    head, *texts = diff.split(b"\n@@ ")
+    lines = head.split(b"\n")
+    if len(lines) == _PLAIN and lines[1].startswith(b"index ") and lines[3].startswith(b"+++ "):
+        # A file that was there before, and is no binary one.
+        old_path, path = None, _same_path(lines[0])
+        old_blob, _, rest = lines[1][6:].partition(b"..")
+        new_blob = rest.partition(b" ")[0]
+    else:
+        index = _INDEX.search(head)
+        old_blob, new_blob = index.groups() if index else (b"", b"")
+        old_path, path = _paths(head)
+        if b"\nBinary files " in head:
+            return FileDiff(path, old_path, old_blob, new_blob, None, None, [])
+    hunks = [hunk(text) for text in texts]
     added = deleted = 0
-    read: list[Hunk] = []
-    for text in hunks:
-        part = hunk(text)
-        read.append(part)
+    for part in hunks:
         added += part.n_new
         deleted += part.n_old
-    return FileDiff(path, old_path, old_blob, new_blob, added, deleted, read)
+    return FileDiff(path, old_path, old_blob, new_blob, added, deleted, hunks)
 
 
 def hunk(text: bytes) -> Hunk:
@@ -149,6 +155,9 @@ def _paths(head: bytes) -> tuple[bytes | None, bytes]:
     if b"\nrename from " in head:
         old, _, rest = head.partition(b"\nrename from ")[2].partition(b"\nrename to ")
         return unquoted(old), unquoted(rest.split(b"\n", 1)[0])
-    # "git a/NAME b/NAME": both names are the same where nothing was renamed, so the middle is known.
-    names = head[4 : head.find(b"\n")]
-    return None, unquoted(names[len(names) // 2 + 1 :]).removeprefix(b"b/")
+    return None, _same_path(head[: head.find(b"\n")])
+
+
+def _same_path(line: bytes) -> bytes:
+    """The name in " --git a/NAME b/NAME": both are the same where nothing was renamed, so the middle is known."""
+    return unquoted(line[(len(line) + 6) // 2 :]).removeprefix(b"b/")

@@ -13,6 +13,8 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
 from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.identity import local_repo_id, repo_id_from_remote
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS
@@ -170,10 +172,12 @@ def _quoted(path: Path) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if set(text) & set(':"\\\n') else text
 
 
-def read_repository(
+def batches(
     path: Path, *, known: set[str], blame_since_days: int | None = None, refs: Sequence[str] = ("HEAD",)
-) -> Batch:
+) -> Iterator[Batch]:
     """Read what is new in a repository: commits, the files they touch, and whom the new fixes blame.
+
+    A first reading comes in batches of a bounded size, the commits in the last one. Later ones come as one batch.
 
     Args:
         path: A folder inside the repository.
@@ -196,15 +200,27 @@ def read_repository(
     new = [revision for revision in revisions if revision not in known]
     tips = [repository.resolve(ref) for ref in refs] if revisions else []
     if new and len(new) == len(revisions):
-        return read_history(repository, tips, since_days=blame_since_days)
+        yield from read_history(repository, tips, since_days=blame_since_days)
+        return
     batch = _decoded(repository, new)
     planned = plan(repository, batch.tables[RAW_GIT_COMMITS.name], since_days=blame_since_days)
     if len(planned.files) < FOLLOWED:
         accused, notes = blames(repository, planned)
     else:
-        followed = read_history(repository, tips, since_days=None, fixes=planned.fixes)
+        (followed,) = read_history(repository, tips, since_days=None, fixes=planned.fixes)
         accused, notes = followed.tables[RAW_GIT_BLAMES.name], followed.notes
-    return replace(batch, tables={**batch.tables, RAW_GIT_BLAMES.name: accused}, notes=(*batch.notes, *notes))
+    yield replace(batch, tables={**batch.tables, RAW_GIT_BLAMES.name: accused}, notes=(*batch.notes, *notes))
+
+
+def read_repository(
+    path: Path, *, known: set[str], blame_since_days: int | None = None, refs: Sequence[str] = ("HEAD",)
+) -> Batch:
+    """Read what is new in a repository as one batch; the arguments and errors are those of :func:`batches`."""
+    parts = list(batches(path, known=known, blame_since_days=blame_since_days, refs=refs))
+    names = dict.fromkeys(name for part in parts for name in part.tables)
+    tables = {name: pl.concat(part.tables[name] for part in parts if name in part.tables) for name in names}
+    rejected = tuple(item for part in parts for item in part.rejected)
+    return Batch(tables, rejected, tuple(note for part in parts for note in part.notes))
 
 
 def read_revision(path: Path, rev: str) -> Batch:

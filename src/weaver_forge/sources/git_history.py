@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from weaver_forge.contracts.batch import Batch, Rejected
-from weaver_forge.contracts.dtypes import from_columns, from_rows
+from weaver_forge.contracts.dtypes import empty, from_columns, from_rows
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
 from weaver_forge.decode.git import commit_row
 from weaver_forge.decode.git_history import HISTORY_OPTIONS, FileDiff, Record, file_diff, records
@@ -27,14 +27,20 @@ from weaver_forge.sources.line_origins import UNKNOWN, LineOrigins, respaced
 MAX_ASKED = 200
 """Files for which git is asked to blame what could not be followed."""
 
+FILES_AT_ONCE = 50_000
+"""Rows of changed files that are held before they are given on."""
+
 _COMMITS_AT_ONCE = 500
 _FILE_COLUMNS = ("revision", "path", "old_path", "n_added", "n_deleted")
 
 
 def read_history(
     git: Git, tips: Sequence[str], *, since_days: int | None = None, fixes: pl.DataFrame | None = None
-) -> Batch:
-    """Read all commits reachable from ``tips``.
+) -> Iterator[Batch]:
+    """Read all commits reachable from ``tips``, in batches of a bounded number of files.
+
+    The commits come in the last batch: where the batches before it are stored and it is not, the history counts as
+    not read.
 
     Args:
         git: The repository.
@@ -53,10 +59,12 @@ def read_history(
     found = records(git.stream("log", *HISTORY_OPTIONS, *tips, "--"))
     while some := list(islice(found, _COMMITS_AT_ONCE)):
         reading.take(some)
+        if reading.n_files >= FILES_AT_ONCE and fixes is None:
+            yield Batch({RAW_GIT_FILE_CHANGES.name: reading.files()})
     tables = reading.tables() if fixes is None else {}
     mending = fixes_of(tables[RAW_GIT_COMMITS.name], since_days) if fixes is None else fixes
     accused, notes = reading.accused(git, mending, unreadable)
-    return Batch({**tables, RAW_GIT_BLAMES.name: accused}, tuple(reading.rejected), notes)
+    yield Batch({**tables, RAW_GIT_BLAMES.name: accused}, tuple(reading.rejected), notes)
 
 
 def ignored_revisions(git: Git) -> set[str]:
@@ -117,14 +125,21 @@ class _Reading:
         columns = dict(zip(_FILE_COLUMNS, zip(*files, strict=True), strict=True)) if files else {}
         self._files.append(from_columns(RAW_GIT_FILE_CHANGES, {"repo_id": [self._repo_id] * len(files), **columns}))
 
+    @property
+    def n_files(self) -> int:
+        """Rows of files that are held."""
+        return sum(frame.height for frame in self._files)
+
+    def files(self) -> pl.DataFrame:
+        """The files that are held, no longer held from then on."""
+        held, self._files = self._files, []
+        files = pl.concat([empty(RAW_GIT_FILE_CHANGES), *held])
+        # A type change (file to link) shows twice under one path; the first says it.
+        return files.unique(RAW_GIT_FILE_CHANGES.key, keep="first", maintain_order=True)
+
     def tables(self) -> dict[str, pl.DataFrame]:
-        """Commits, newest first as git lists them, and their files."""
-        files = pl.concat(reversed(self._files))
-        return {
-            RAW_GIT_COMMITS.name: pl.concat(self._commits).reverse(),
-            # A type change (file to link) shows twice under one path; the first says it.
-            RAW_GIT_FILE_CHANGES.name: files.unique(RAW_GIT_FILE_CHANGES.key, keep="first", maintain_order=True),
-        }
+        """Commits, newest first as git lists them, and the files that are still held."""
+        return {RAW_GIT_COMMITS.name: pl.concat(self._commits).reverse(), RAW_GIT_FILE_CHANGES.name: self.files()}
 
     def accused(
         self, git: Git, fixes: pl.DataFrame, unreadable: SourceError | None

@@ -62,9 +62,15 @@ class LineOrigins:
             return
         old = b""
         if change.old_blob.strip(b"0"):
-            place = self._place(change.old_path or change.path, change.old_blob)
-            old = self._get(place)
-            self._retire(place)
+            place = change.old_blob + (change.old_path or change.path)
+            found = self._live.pop(place)
+            if found is None:
+                place = self._place(change.old_path or change.path, change.old_blob)
+                old = self._get(place)
+                self._retire(place)
+            else:
+                old = found
+                self._past.put(place, found)
         if change.n_added is not None and change.new_blob.strip(b"0"):
             self._live.put(change.new_blob + change.path, _spliced(old, change.hunks, commit, ignored=ignored))
 
@@ -113,8 +119,9 @@ class _Kept:
         self._left = max_lines * _WIDTH
 
     def put(self, place: bytes, origins: bytes) -> None:
-        if place in self.contents:
-            self.pop(place)
+        before = self.contents.pop(place, None)
+        if before is not None:
+            self._left += len(before)
         self.contents[place] = origins
         self._left -= len(origins)
         while self._left < 0:
@@ -135,7 +142,8 @@ def respaced(change: Hunk) -> dict[int, int]:
     keys = text.translate(None, _SPACE).split(b"\n")
     removed = [key[1:] for key in keys[1 : change.n_old + 1]]
     added = [key[1:] for key in keys[change.n_old + 1 : change.n_old + change.n_new + 1]]
-    if set(removed).isdisjoint(added) or not set(removed).intersection(added) - {b""}:
+    shared = set(removed).intersection(added)
+    if not shared or shared == {b""}:
         return {}
     if removed == added:
         return {number: number for number in range(len(added))}
@@ -147,6 +155,11 @@ def respaced(change: Hunk) -> dict[int, int]:
 
 def _spliced(old: bytes, hunks: list[Hunk], commit: int, *, ignored: bool) -> bytes:
     """The origins of the new content; past the end of an ``old`` that is not known they are unknown."""
+    if len(hunks) == 1 and not ignored:  # most changes
+        (only,) = hunks
+        begin, end = only.at * _WIDTH, (only.at + only.n_old) * _WIDTH
+        if end <= len(old) and not (only.n_old and only.n_new and respaced(only)):
+            return old[:begin] + _written(commit) * only.n_new + old[end:]
     out: list[bytes] = []
     at = 0
     for change in hunks:
