@@ -99,7 +99,8 @@ class _Intake:
             for request in found:
                 self._take(request)
         self.flush()
-        if n := self._n_differing:
+        self.tally.differing = n = self._deployment.warehouse.spans.n_differing - self._differed
+        if n:
             self._deployment.notes.append(f"{n} spans have the ids of other spans and other starts: left out")
 
     def _take_streams(self, found: Iterable[Request]) -> None:
@@ -208,10 +209,6 @@ class _Intake:
     def _stage(self, name: str) -> None:
         frames = self._rows.pop(name)
         self._staged.setdefault(name, []).append(self._deployment.warehouse.lakes[name].stage(pl.concat(frames)))
-
-    @property
-    def _n_differing(self) -> int:
-        return self._deployment.warehouse.spans.n_differing - self._differed
 
     def _n_staged(self) -> int:
         staged = sum(part.n_rows for parts in self._staged.values() for part in parts)

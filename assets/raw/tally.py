@@ -27,6 +27,7 @@ class Tally:
         unread: Inputs that could not be read.
         decoded: Rows decoded.
         new: Rows that were not there before, by table.
+        differing: Spans left out because others of their ids and with other starts were there.
         refused: Pieces refused.
     """
 
@@ -37,6 +38,7 @@ class Tally:
     unread: int = 0
     decoded: int = 0
     new: Counter[str] = field(default_factory=Counter)
+    differing: int = 0
     refused: int = 0
     _kinds: Counter[str] = field(default_factory=Counter)
     _first_of: dict[str, Rejected] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Tally:
             "inputs_unread": self.unread,
             "rows_decoded": self.decoded,
             "rows_new": sum(self.new.values()),
+            "rows_differing": self.differing,
             "rejected": self.refused,
             "top_reasons": json.dumps(
                 [{"reason": item.reason, "n": n, "first": f"{item.name}, {item.position}"} for item, n in firsts]
