@@ -1,7 +1,7 @@
 """What the conventions say of the telemetry that came in: findings, quality and span classes, a service and day.
 
-Part of every ingest and not a daily partition: it finds the days that changed by itself, and a changed registry
-has every day judged again.
+Part of every ingest and not a daily partition: it finds the days that changed by itself, and a changed registry or
+rule has every day judged again.
 """
 
 import dagster as dg
@@ -20,6 +20,7 @@ from weaver_forge.contracts.tables.semconv import (
     CORE_SEMANTIC_QUALITY,
     CORE_SEMANTIC_SIGNALS,
 )
+from weaver_forge.semconv.judging import judged_by
 from weaver_forge.semconv.renaming import Renaming
 from weaver_forge.sources.registries import registry_with
 from weaver_forge.warehouse import semantics
@@ -38,14 +39,14 @@ def judge(deployment: Deployment) -> dict[str, Metadata]:
     renaming = Renaming(registry)
     warehouse.refresh_lake_views()
     with warehouse.connect(read_only=True) as con:
-        pending = semantics.pending_days(con, registry.fingerprint)
+        pending = semantics.pending_days(con, judged_by(registry))
     written = {table.name: 0 for table in TABLES}
     for row in pending.iter_rows(named=True):
         day = row["day_at"].date()
         end = row["day_at"] + semantics.DAY
         with warehouse.connect(read_only=True) as con:
             frames = semantics.judged(con, day, registry, renaming)
-        done = pl.DataFrame([{**row, "registry": registry.fingerprint}])
+        done = pl.DataFrame([{**row, "registry": judged_by(registry)}])
         frames[CORE_SEMANTIC_DAYS.name] = shaped(CORE_SEMANTIC_DAYS, done)
         for table in TABLES:  # the day's row last: a run killed before it judges the day again
             written[table.name] += warehouse.replace_ranges(table, frames[table.name], [(row["day_at"], end)])

@@ -18,6 +18,7 @@ from weaver_forge.contracts.tables.semconv import (
     CORE_SEMANTIC_QUALITY,
     CORE_SEMANTIC_SIGNALS,
 )
+from weaver_forge.semconv import bulk
 from weaver_forge.settings import load
 from weaver_forge.warehouse import Warehouse
 
@@ -96,6 +97,16 @@ def test_only_days_with_new_telemetry_are_judged_again(deployment: Deployment) -
 
     assert days == [2, 0, 1]
     assert deployment.warehouse.read(CORE_SEMANTIC_DAYS)["n_rows"].sort().to_list() == [1, 2]
+
+
+def test_other_rules_judge_every_day_again(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    _store(deployment, _span(FIRST, 1, url__path="/"), _span(SECOND, 2, url__path="/"))
+    judge(deployment)
+    monkeypatch.setattr(bulk, "RULES", bulk.RULES + 1)
+
+    said = judge(deployment)
+
+    assert said[CORE_SEMANTIC_DAYS.name]["days_judged"] == 2
 
 
 def test_a_registry_of_ones_own_judges_every_day_again(deployment: Deployment) -> None:

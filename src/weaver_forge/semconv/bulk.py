@@ -22,6 +22,9 @@ from weaver_forge.semconv.finding import Finding, Place
 from weaver_forge.semconv.registry import Attribute, Registry, Signal
 from weaver_forge.semconv.signals import entity_findings, event_findings, metric_findings
 
+RULES = 2
+"""Counted up when the same telemetry and registry get other findings or scores: then every day is judged again."""
+
 FINDINGS: Mapping[str, Any] = {
     "service_key": pl.String,
     "day_at": pl.Datetime("us"),

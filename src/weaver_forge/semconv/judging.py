@@ -7,6 +7,11 @@ from weaver_forge.semconv.registry import Registry
 from weaver_forge.semconv.renaming import Renaming
 
 
+def judged_by(registry: Registry) -> str:
+    """What findings are made by, as a text that changes with it: the registry and the rules."""
+    return f"{registry.fingerprint}-{bulk.RULES}"
+
+
 class Judging:
     """Takes pieces of telemetry, keeps counts alone, and judges the whole at the end.
 

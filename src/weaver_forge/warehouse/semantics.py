@@ -41,14 +41,14 @@ _MAP = dtype("MAP(VARCHAR, VARCHAR)")
 _DAY_NS = 86_400_000_000_000
 
 
-def pending_days(con: duckdb.DuckDBPyConnection, registry: str) -> pl.DataFrame:
-    """Days whose telemetry is not what their findings were computed from, or was judged by other registries.
+def pending_days(con: duckdb.DuckDBPyConnection, judged_by: str) -> pl.DataFrame:
+    """Days whose telemetry is not what their findings were computed from, or was judged by other registries or rules.
 
     Found by counting, not remembered: a run killed in between loses nothing.
 
     Args:
         con: Open on the warehouse.
-        registry: Fingerprint of the registries that hold now.
+        judged_by: The registries and rules that hold now (``judging.judged_by``).
 
     Returns:
         ``day_at`` and ``n_rows``, in order.
@@ -73,7 +73,7 @@ left join {quoted(CORE_SEMANTIC_DAYS.name)} as done using (day_at)
 where done.n_rows is distinct from counted.n_rows or done.registry is distinct from ?
 order by 1
 """  # noqa: S608 - declared names
-    return con.execute(query, [registry]).pl()
+    return con.execute(query, [judged_by]).pl()
 
 
 def judged(

@@ -80,7 +80,9 @@ CORE_SEMANTIC_DAYS = Table(
     columns=(
         _DAY,
         Column("n_rows", "BIGINT", "Spans, points and records of the day then; a different count now means touched."),
-        Column("registry", "VARCHAR", "Hash of the registries it was judged by; others now mean judge again."),
+        Column(
+            "registry", "VARCHAR", "Registries (their hash) and rules it was judged by; others now mean judge again."
+        ),
     ),
     key=("day_at",),
     day_column="day_at",
