@@ -12,6 +12,7 @@ from assets.jobs import raw_keys, run_config, stale_keys
 from assets.partitions import contiguous, range_tags
 from assets.publishing import OVERVIEW, overview_holds
 from assets.resources import Deployment, Emit
+from assets.verbs.guessed import UNSAID, named_inputs
 from assets.verbs.instance import instance
 from assets.verbs.summary import report_gaps, report_intake, report_next, report_notes, report_predictions
 from weaver_forge.contracts.decision import DecisionSpec
@@ -137,11 +138,12 @@ def _our_errors() -> list[type[WeaverForgeError]]:
 
 def ingest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     """Take in what is named (or the standing sources) and say what came of it."""
-    unknown = arguments.keys() - set(SOURCES)
+    unknown = arguments.keys() - {*SOURCES, UNSAID}
     if unknown:
         raise UsageError(f"unknown sources {sorted(unknown)}", do=f"Known: {', '.join(SOURCES)}")
+    inputs = named_inputs(arguments, settings, emit)
     runner = Runner(settings, emit)
-    runner.ingest({name: dict(value) for name, value in arguments.items()} or None)
+    runner.ingest(inputs or None)
     for spec in runner.deployment.specs:
         _resolve(runner.deployment, spec)
     return _finish(runner, emit)

@@ -103,6 +103,21 @@ def test_paths_are_the_callers_not_the_deployments(
     }
 
 
+def test_paths_without_a_flag_are_handed_over_for_their_source_to_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = _deployment(tmp_path, "say(event='result', data=json.loads(sys.argv[2]))")
+    monkeypatch.setattr(loop, "deployment", lambda: settings)
+    monkeypatch.chdir(tmp_path)
+
+    loop.ingest("reports", "/abs", otlp=("o",), run="7", json=True)
+
+    assert json.loads(capsys.readouterr().out) == {
+        "otlp": {"paths": [str(tmp_path / "o")]},
+        "unsaid": {"paths": [str(tmp_path / "reports"), "/abs"], "run_id": "7"},
+    }
+
+
 def test_a_revision_without_reports_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--tests"):
         loop.ingest(revision="abc")

@@ -22,7 +22,7 @@ Reports = Annotated[tuple[str, ...], Parameter(name=("--tests", "--junit"), nega
 
 
 def ingest(
-    *,
+    *paths: str,
     git: Paths = (),
     tests: Reports = (),
     coverage: Paths = (),
@@ -40,6 +40,8 @@ def ingest(
     """Take in sources; without any, those that weaver-forge.toml names, and the inbox.
 
     Args:
+        paths: Files, folders or repositories whose source is told by what they begin with; what cannot be told is
+            named and not read: say it by a flag.
         git: Path of a repository; repeatable, as all of these.
         tests: Test reports of any format, for instance JUnit XML: a file, a folder, or a pattern in quotes.
         coverage: Coverage with a context a test: coverage.py data files, or its JSON reports.
@@ -66,9 +68,11 @@ def ingest(
         "incidents": incidents,
     }
     arguments: dict[str, dict[str, Any]] = {
-        source: {"paths": [str(_absolute(path)) for path in paths]} for source, paths in given.items() if paths
+        source: {"paths": [str(_absolute(path)) for path in named]} for source, named in given.items() if named
     }
-    reports = [source for source in ("tests", "coverage") if source in arguments]
+    if paths:
+        arguments["unsaid"] = {"paths": [str(_absolute(path)) for path in paths]}
+    reports = [source for source in ("tests", "coverage", "unsaid") if source in arguments]
     if (revision or run or repo) and not reports:
         raise UsageError("--revision, --run and --repo say what test reports are of", do="Give --tests as well")
     said = _reports_of(revision, repo, git) | ({"run_id": run} if run else {})

@@ -20,6 +20,7 @@ from weaver_forge.contracts.batch import Batch, Frame, Rejected
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.tables.coverage import RAW_COVERAGE_TEST_FILES
 from weaver_forge.decode.faults import in_words
+from weaver_forge.decode.recognise import recognise
 from weaver_forge.decode.report import escaped, named_by_pytest
 from weaver_forge.decode.report_rows import Told
 
@@ -140,6 +141,9 @@ def _json(data: bytes) -> pl.DataFrame:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
+        likely = recognise(data)
+        if likely is not None and not likely.source.startswith("coverage"):
+            raise _Unfit(f"neither a SQLite file nor JSON: looks like {likely.what}. {likely.hint}".rstrip()) from error
         raise _Unfit(f"neither a SQLite file nor JSON ({in_words(error)})") from error
     files = document.get("files") if isinstance(document, dict) else None
     if not isinstance(files, dict) or not isinstance(document.get("meta"), dict):

@@ -30,6 +30,7 @@ from weaver_forge.decode.payload import (
     part,
     text,
 )
+from weaver_forge.decode.recognise import other_source
 
 _API = re.compile(r"https?://(?P<host>[^/]+)/(?:api/v3/)?repos/(?P<name>[^/]+/[^/]+)/")
 _WEB = re.compile(r"https?://(?P<host>[^/]+)/(?P<name>[^/]+/[^/]+)/(?:actions|runs|commit)/")
@@ -58,7 +59,8 @@ def decode(frames: Iterable[Frame]) -> Batch:
             try:
                 _store(item, runs, jobs)
             except Refused as refusal:
-                rejected.append(envelope.rejected(str(refusal), position=place, piece=item))
+                reason = f"{refusal}{other_source(envelope.data, 'github_actions')}"
+                rejected.append(envelope.rejected(reason, position=place, piece=item))
     tables = {
         table.name: newest(table, from_rows(table, rows))
         for table, rows in ((RAW_GITHUB_ACTIONS_RUNS, runs), (RAW_GITHUB_ACTIONS_JOBS, jobs))

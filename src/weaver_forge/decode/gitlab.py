@@ -29,6 +29,7 @@ from weaver_forge.decode.payload import (
     part,
     text,
 )
+from weaver_forge.decode.recognise import other_source
 
 _PROGRESS = {
     "created": 0, "waiting_for_resource": 0, "waiting_for_callback": 0, "preparing": 0, "manual": 0, "scheduled": 0,
@@ -55,7 +56,8 @@ def decode(frames: Iterable[Frame]) -> Batch:
             try:
                 kind = _store(item, rows)
             except Refused as refusal:
-                rejected.append(envelope.rejected(str(refusal), position=place, piece=item))
+                reason = f"{refusal}{other_source(envelope.data, 'gitlab')}"
+                rejected.append(envelope.rejected(reason, position=place, piece=item))
             else:
                 unused.update([kind] if kind else [])
     tables = {

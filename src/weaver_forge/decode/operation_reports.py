@@ -20,6 +20,7 @@ from weaver_forge.decode.envelope import Envelope, envelopes
 from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.instants import parse_instant
 from weaver_forge.decode.labels import is_unknown
+from weaver_forge.decode.recognise import other_source
 
 Row = Mapping[str, Any]
 
@@ -63,7 +64,7 @@ def decode_reports(frames: Iterable[Frame], table: Table, readers: Sequence[Read
                 if isinstance(found, Unused):
                     left_out[str(found)] += 1
                 elif isinstance(found, Unfit):
-                    rejected.append(part.rejected(str(found)))
+                    rejected.append(part.rejected(f"{found}{other_source(part.data, table.source)}"))
                 else:
                     rows.append({"received_at": part.received_at, **found})
     frame = from_rows(table, rows).sort("report_order", nulls_last=False, maintain_order=True)

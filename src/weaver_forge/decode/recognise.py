@@ -108,6 +108,14 @@ def recognise(head: bytes) -> Likely | None:
     return _sheet(text)
 
 
+def other_source(data: bytes, source: str) -> str:
+    """What is added to the refusal of a file that looks like one of another source; empty where it does not."""
+    likely = recognise(data)
+    if likely is None or likely.source in {"", source}:
+        return ""
+    return f". It looks like {likely.what}. {likely.hint}"
+
+
 def _xml(text: bytes) -> Likely:
     root = _ROOT.search(text)
     if root and root[1] in _TESTS:

@@ -20,6 +20,7 @@ from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.gitlab_test_report import is_gitlab, read_gitlab
 from weaver_forge.decode.go_test import is_go_test, read_go_test
 from weaver_forge.decode.nunit import read_nunit
+from weaver_forge.decode.recognise import other_source, recognise
 from weaver_forge.decode.report import Report, escaped, lines_of
 from weaver_forge.decode.report_rows import ReportRows, Told
 from weaver_forge.decode.trx import read_trx
@@ -98,14 +99,20 @@ def sniff(head: bytes) -> tuple[str | None, str]:
     if not start:
         return None, "the file is empty: the run wrote no report"
     if start.startswith((b"{", b"[")) or (not start.startswith(b"<") and b"\n{" in start):
-        if is_go_test(start):
-            return "go_test", ""
-        if is_gitlab(start):
-            return "gitlab", ""
-        if start.startswith(b"{") and _CTRF.search(start):
-            return "ctrf", ""
-        return None, "JSON, but neither events of go test -json, nor a CTRF report, nor one of GitLab"
-    return _sniff_xml(head)
+        kind = _json_kind(start)
+        reason = "JSON, but neither events of go test -json, nor a CTRF report, nor one of GitLab"
+        return kind, "" if kind else reason + other_source(head, "tests")
+    kind, reason = _sniff_xml(head)
+    likely = None if kind or start.startswith(b"<") else recognise(start)
+    return kind, f"neither JSON nor XML: looks like {likely.what}. {likely.hint}".rstrip() if likely else reason
+
+
+def _json_kind(start: bytes) -> str | None:
+    if is_go_test(start):
+        return "go_test"
+    if is_gitlab(start):
+        return "gitlab"
+    return "ctrf" if start.startswith(b"{") and _CTRF.search(start) else None
 
 
 def _sniff_xml(head: bytes) -> tuple[str | None, str]:

@@ -29,6 +29,7 @@ _GZIP_PIECE = 1 << 14  # what follows a member is copied for each: many small on
 _ZSTD_STEP = 1 << 14  # a step may unfold to thousands of times its size
 _DAMAGED = "what follows cannot be unpacked. Fetch or write the file again"
 _RECEIVED = re.compile(r"(traces|metrics|logs)-.*\.otlp")
+_HEAD_BLOCK = 1 << 16
 _SIGNALS: dict[str, Signal] = {"traces": "traces", "metrics": "metrics", "logs": "logs"}
 
 
@@ -74,6 +75,16 @@ def read_messages(
         raise SourceError(
             f"cannot be read: {error.strerror or error}", where=str(path), do="Check the file and its permissions"
         ) from error
+
+
+def head_blocks(raw: IO[bytes]) -> Iterator[bytes]:
+    """An open file's bytes from its beginning, unpacked, in blocks; the caller stops where it has seen enough.
+
+    Raises:
+        CutOff: While iterating, at the end of a compressed stream that is incomplete.
+        Damaged: While iterating, where a compressed stream cannot be read.
+    """
+    return _blocks(raw, _HEAD_BLOCK)
 
 
 def _about(pieces: Iterator[Message | Rejected | Tail], signal: Signal | None) -> Iterator[Message | Rejected | Tail]:

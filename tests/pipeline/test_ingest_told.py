@@ -1,0 +1,320 @@
+"""What an ingest tells a newcomer: what came in, what is the same, empty or refused, and what to do next."""
+
+import gzip
+import json
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets.raw import deployments, focus, github_actions, incidents, otlp, tests
+from assets.raw.books import Request
+from assets.raw.guessing import guess
+from assets.raw.intake import Inputs, RawSource, take_in
+from assets.raw.reread import reread
+from assets.raw.source import content_id
+from assets.resources import Deployment
+from assets.verbs.guessed import UNSAID, named_inputs
+from assets.verbs.rejected import rejected
+from assets.verbs.summary import report_intake, report_next, report_notes
+from weaver_forge.contracts.batch import Batch, Rejected
+from weaver_forge.contracts.dtypes import from_rows
+from weaver_forge.contracts.tables import ALL
+from weaver_forge.contracts.tables.ci import CORE_CI_TEST_RESULTS
+from weaver_forge.decode import github_actions as decoder
+from weaver_forge.errors import UsageError
+from weaver_forge.settings import Settings
+from weaver_forge.warehouse import Warehouse
+from weaver_forge.warehouse.overview import overview, unfinished
+
+AT = datetime(2026, 3, 1, 12)
+REPORT = '<testsuite name="s" tests="1"><testcase classname="c" name="t" time="1"/></testsuite>'
+HEADER = "BilledCost,EffectiveCost,ChargePeriodStart,ChargePeriodEnd,BillingPeriodStart,ServiceName,BillingCurrency\n"
+CHARGE = "1.5,1.5,2026-03-01T00:00:00Z,2026-03-02T00:00:00Z,2026-03-01T00:00:00Z,web,EUR\n"
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    root = tmp_path / "deployment"
+    root.mkdir()
+    (root / "weaver-forge.toml").write_text("", encoding="utf-8")
+    settings = Settings(root=root, python=Path(sys.executable), decisions={})
+    warehouse = Warehouse(settings.warehouse, settings.lake)
+    warehouse.migrate(ALL)
+    return Deployment(settings, (), warehouse)
+
+
+def span(number: int) -> str:
+    one = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "GET /", "startTimeUnixNano": "1767600000"}
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [one | {"endTimeUnixNano": "1767600001"}]}]}]})
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def take(source: RawSource, deployment: Deployment, *paths: Path) -> dict[str, Any]:
+    return {"source": source.name, **take_in(source, Inputs(paths=[str(path) for path in paths]), deployment)}
+
+
+def inputs(said: dict[str, Any]) -> dict[str, int]:
+    return {name.removeprefix("inputs_"): n for name, n in said.items() if name.startswith("inputs_") and n}
+
+
+def seen(deployment: Deployment, source: str) -> dict[str, Any]:
+    with deployment.warehouse.connect(read_only=True) as con:
+        return next(row for row in overview(con, (source,), [], AT)["sources"] if row["source"] == source)
+
+
+@pytest.mark.parametrize("n_processes", [1, 2])
+@pytest.mark.parametrize("source", [tests.SOURCE, otlp.SOURCE], ids=lambda source: source.name)
+def test_files_that_are_the_same_are_one_input_for_the_summary_and_for_doctor(
+    deployment: Deployment, tmp_path: Path, source: RawSource, n_processes: int
+) -> None:
+    deployment.settings = replace(deployment.settings, ingest_processes=n_processes)
+    text = REPORT if source is tests.SOURCE else f"{span(1)}\n[]\n"
+    folder = write(tmp_path, a=text, b=text)
+    files = (folder / "a", folder / "b")
+
+    first, again = take(source, deployment, *files), take(source, deployment, *files)
+
+    counted = seen(deployment, source.name)
+    assert (inputs(first), inputs(again)) == ({"read": 1, "known": 1, "same": 1}, {"known": 2, "same": 1})
+    assert counted["n_inputs"] == again["inputs_known"] - again["inputs_same"]
+    assert (counted["n_refused"], again["rejected"]) == (first["rejected"], 0)
+
+
+def test_an_empty_file_of_telemetry_is_told_as_empty_and_read_once_it_has_something(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    path = write(tmp_path, empty="") / "empty"
+
+    first = take(otlp.SOURCE, deployment, path)
+    path.write_text(span(1), encoding="utf-8")
+    then = take(otlp.SOURCE, deployment, path)
+
+    assert (inputs(first), inputs(then)) == ({"empty": 1}, {"read": 1})
+
+
+def test_a_file_that_cannot_be_read_is_one_problem_that_names_all_its_sources(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.gz"
+    path.write_bytes(gzip.compress(b"x" * 1000)[:-9])
+
+    said = [take(source, deployment, path) for source in (deployments.SOURCE, incidents.SOURCE)]
+
+    (problem,) = deployment.problems
+    assert [one["inputs_unread"] for one in said] == [1, 1]
+    assert problem.where == f"{path} (given to deployments, incidents)"
+    assert "the file is cut off" in problem.what
+
+
+def test_reasons_that_differ_only_in_places_and_values_are_told_once(deployment: Deployment, tmp_path: Path) -> None:
+    good = {"deployment_id": "d", "service_key": "s/c/p", "version": "1", "started_at": "2026-03-01T12:00:00Z"}
+    bad = [json.dumps({**good, "service_key": name}) for name in ("a", "b", "c")]
+    path = write(tmp_path, d="\n".join([json.dumps(good), *bad, "x", "xy,"])) / "d"
+    events: list[Any] = []
+
+    said = take(deployments.SOURCE, deployment, path)
+    report_intake(deployment, [said], events.append)
+    rejected(deployment.settings, {}, events.append)
+
+    lines = [event["text"] for event in events if event["event"] == "line"]
+    assert any("refused by deployments: 3 x service_key 'a'" in line and "first:" in line for line in lines)
+    assert any(line.strip().startswith("3 x deployments: service_key 'a'") for line in lines)
+
+
+def test_bytes_that_pieces_share_count_as_kept_for_each(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = {"workflow_id": 1, "head_sha": "a" * 40, "status": "completed", "repository": {"full_name": "acme/shop"}}
+    times = {"created_at": "2026-03-01T12:00:00Z", "updated_at": "2026-03-01T12:01:00Z"}
+    document = json.dumps({"workflow_runs": [run | times | {"id": 7}, run | times | {"id": 8}]})
+    path = write(tmp_path, runs=document) / "runs"
+    with monkeypatch.context() as patched:
+        patched.setattr(decoder, "_repo_id", lambda _: decoder.text({}, "repository"))
+        take(github_actions.SOURCE, deployment, path)
+    before: list[Any] = []
+    after: list[Any] = []
+
+    rejected(deployment.settings, {}, before.append)
+    rejected(deployment.settings, {"replay": True}, after.append)
+
+    (group,) = before[-1]["data"]["refused"]
+    assert (group["n"], group["kept"]) == (2, 2)
+    assert "2 replayed: 2 accepted, 0 refused again" in [event.get("text") for event in after]
+
+
+def refusing(request: Request, _deployment: Deployment) -> Iterator[Batch]:
+    yield Batch(rejected=(Rejected(str(request.path), "row 1", "a defect"),))
+
+
+@pytest.mark.parametrize(
+    ("source", "text"), [(tests.SOURCE, REPORT), (focus.SOURCE, HEADER + CHARGE)], ids=["tests", "focus"]
+)
+def test_a_piece_without_its_bytes_is_replayed_by_its_whole_file(
+    deployment: Deployment, tmp_path: Path, source: RawSource, text: str
+) -> None:
+    path = write(tmp_path, export=text) / "export"
+    take(replace(source, decode=refusing), deployment, path)
+
+    done, again = reread(source, deployment), reread(source, deployment)
+
+    assert done == {"tried": 1, "resolved": 1, "rows": 1}
+    assert again == {"tried": 0, "resolved": 0, "rows": 0}
+
+
+def test_an_older_export_does_not_replace_what_a_newer_one_said(deployment: Deployment, tmp_path: Path) -> None:
+    older = write(tmp_path, **{"costs-2026-03-01.csv": HEADER + CHARGE}) / "costs-2026-03-01.csv"
+    newer = write(tmp_path, **{"costs-2026-03-02.csv": HEADER + CHARGE * 2}) / "costs-2026-03-02.csv"
+    take(replace(focus.SOURCE, decode=refusing), deployment, older)
+    take(focus.SOURCE, deployment, newer)
+
+    done = reread(focus.SOURCE, deployment)
+
+    assert done == {"tried": 0, "resolved": 0, "rows": 0}
+    assert deployment.warehouse.query("select count(*) as n from raw_focus__charges")["n"].item() == 2
+
+
+def test_a_file_that_has_changed_is_not_tried_and_that_is_said(deployment: Deployment, tmp_path: Path) -> None:
+    path = write(tmp_path, report=REPORT) / "report"
+    take(replace(tests.SOURCE, decode=refusing), deployment, path)
+    path.write_text(REPORT + " ", encoding="utf-8")
+    events: list[Any] = []
+
+    rejected(deployment.settings, {"replay": True}, events.append)
+
+    text = next(event["text"] for event in events if "replayed:" in event.get("text", ""))
+    assert text.startswith("0 replayed: 0 accepted, 0 refused again; 1 not tried")
+
+
+@pytest.mark.parametrize("name", ["half", "rotated"])
+def test_a_file_that_was_finished_is_no_longer_shown_as_unfinished(
+    deployment: Deployment, tmp_path: Path, name: str
+) -> None:
+    path = write(tmp_path, half=span(1) + "\n" + span(2)[:50]) / "half"
+    take(otlp.SOURCE, deployment, path)
+    with deployment.warehouse.connect(read_only=True) as con:
+        before = unfinished(con)
+    path = path.rename(tmp_path / name)
+    path.write_text(f"{span(1)}\n{span(2)}\n", encoding="utf-8")
+
+    take(otlp.SOURCE, deployment, path)
+
+    with deployment.warehouse.connect(read_only=True) as con:
+        after = unfinished(con)
+    assert [(row["name"], row["is_there"]) for row in before] == [(str(tmp_path / "half"), True)]
+    assert after == []
+
+
+def test_of_an_unfinished_file_that_is_gone_nothing_more_is_promised(deployment: Deployment, tmp_path: Path) -> None:
+    path = write(tmp_path, half=span(1) + "\n" + span(2)[:50]) / "half"
+    said = take(otlp.SOURCE, deployment, path)
+    path.unlink()
+    events: list[Any] = []
+
+    report_intake(deployment, [said], events.append)
+
+    text = next(event["text"] for event in events if "end inside a message" in event.get("text", ""))
+    assert "the file is gone" in text
+    assert "next ingest" not in text
+
+
+def test_results_that_name_a_run_wait_for_it_and_are_not_told_to_lack_a_revision(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    path = write(tmp_path, report=REPORT) / "report"
+    said = {"source": "tests", **take_in(tests.SOURCE, Inputs(paths=[str(path)], run_id="77"), deployment)}
+    row = {"repo_id": "r", "run_id": "77", "test_id": "c::t", "attempt": 1, "status": "passed", "known_at": AT}
+    deployment.warehouse.append(CORE_CI_TEST_RESULTS, from_rows(CORE_CI_TEST_RESULTS, [row]))
+    events: list[Any] = []
+
+    report_intake(deployment, [said], events.append)
+
+    lines = [event.get("text", "") for event in events]
+    assert any("1 of 1 test results are of CI runs that were not taken in yet" in line for line in lines)
+    assert not any("have no revision" in line for line in lines)
+
+
+def test_an_ingest_ends_with_the_next_commands(deployment: Deployment, tmp_path: Path) -> None:
+    before: list[Any] = []
+    after: list[Any] = []
+
+    report_next(deployment, before.append)
+    take(deployments.SOURCE, deployment, write(tmp_path, d="{}") / "d")
+    report_next(deployment, after.append)
+
+    assert before[0]["text"].startswith("Next: weaver-forge doctor")
+    assert "weaver-forge rejected" not in before[0]["text"]
+    assert "weaver-forge rejected" in after[0]["text"]
+
+
+def test_notes_of_one_kind_are_one_line() -> None:
+    events: list[Any] = []
+    notes = [
+        "2 GitLab documents of a kind that is not used: push",
+        "1 GitLab documents of a kind that is not used: issue",
+        "/a.xml: the report holds no test",
+        "/b.xml: the report holds no test",
+        "shallow clone",
+        "shallow clone",
+    ]
+
+    report_notes(notes, events.append)
+
+    assert [event["text"] for event in events] == [
+        "/a.xml: the report holds no test (1 more files like it)",
+        "shallow clone",
+        "3 GitLab documents of a kind that is not used: push (2), issue (1)",
+    ]
+
+
+def test_files_without_a_source_go_to_the_one_that_reads_them_and_the_rest_is_told(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mixed"
+    (folder / "repository" / ".git").mkdir(parents=True)
+    write(folder, a=REPORT, b=span(1), c="no idea\n", d="", e=HEADER + CHARGE, f='{"x": 1}')
+    (folder / "g.gz").write_bytes(gzip.compress(span(2).encode()))
+    (folder / ".hidden").write_text(REPORT, encoding="utf-8")
+    events: list[Any] = []
+
+    found = guess([str(folder)], tmp_path)
+    given = {UNSAID: {"paths": [str(folder)], "run_id": "7"}, "otlp": {"paths": ["more"]}}
+    made = named_inputs(given, deployment.settings, events.append)
+
+    assert {source: [Path(path).name for path in paths] for source, paths in found.of.items()} == {
+        "tests": ["a"], "otlp": ["b", "g.gz"], "focus": ["e"], "git": ["repository"],
+    }  # fmt: skip
+    assert {Path(path).name for path in found.unknown} == {"c", "d", "f"}
+    assert made["otlp"]["paths"] == ["more", str(folder / "b"), str(folder / "g.gz")]
+    assert (made["tests"]["run_id"], "run_id" in made["focus"]) == ("7", False)
+    assert "3 files were not read" in events[-1]["text"]
+
+
+def test_a_file_of_no_known_source_says_which_flags_there_are(deployment: Deployment, tmp_path: Path) -> None:
+    path = write(tmp_path, c="no idea\n") / "c"
+
+    with pytest.raises(UsageError, match=r"plain text.*--git PATH.*--tests PATH.*--incidents PATH"):
+        named_inputs({UNSAID: {"paths": [str(path)]}}, deployment.settings, lambda _: None)
+
+
+def test_a_large_file_is_identified_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+
+    tracemalloc.start()
+    content_id(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 2 << 20
