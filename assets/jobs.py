@@ -12,6 +12,7 @@ from assets.fetching import fetch_job
 from assets.partitions import contiguous, range_tags
 from assets.publishing import OVERVIEW, SNAPSHOT
 from assets.raw import SOURCES
+from assets.raw.received import KEPT
 from assets.resources import Deployment
 from assets.spool import SPOOL
 from assets.tables import is_unchanged
@@ -161,10 +162,16 @@ def sensors(settings: Settings, warehouse: Warehouse, all_jobs: dict[str, Any]) 
 
 
 def inbox_stamp(settings: Settings) -> str:
-    """What lies in the inbox, as one string that changes when a file comes, grows or goes; empty when nothing does."""
+    """What lies in the inbox, as one string that changes when a file comes, grows or goes; empty when nothing does.
+
+    What a run put aside (``kept/``) is for people: no run takes it in.
+    """
     folders = [settings.spool, *(settings.inbox / source.name for source in SOURCES)]
     files = sorted(
-        path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".") and path.relative_to(folder).parts[0] != KEPT
     )
     newest = max((path.stat().st_mtime_ns for path in files), default=0)
     return f"{len(files)} files, {sum(path.stat().st_size for path in files)} bytes, newest {newest}" if files else ""
