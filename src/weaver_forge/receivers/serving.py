@@ -6,6 +6,7 @@ take no more connections, answer what was begun, store what is queued, hand the 
 
 import contextlib
 import logging
+import signal
 import socket
 from collections.abc import Callable, Generator
 from typing import Any
@@ -54,6 +55,7 @@ def serve(settings: Settings, receiver: Receiver, listening: Callable[[dict[str,
         SourceError: If the inbox cannot be written.
     """
     with contextlib.ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         http = stack.enter_context(_bound(receiver.host, receiver.http_port, _HTTP))
         if receiver.grpc_port:
             with _bound(receiver.host, receiver.grpc_port, _GRPC):
@@ -91,6 +93,8 @@ def _run_http(http: socket.socket, app: Application, listening: Callable[[], Non
     )
     logging.getLogger("uvicorn.error").addFilter(Seldom())
     _Server(config, listening).run(sockets=[http])
+    # It is stopping already: a second request must not keep it from storing what it took. Ctrl-C still may.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Server(uvicorn.Server):

@@ -27,10 +27,14 @@ class Receiver:
         root: The deployment; made if there is none.
         arguments: More of the command line.
         settings: Text of a new deployment's weaver-forge.toml.
+
+    Attributes:
+        program: What the interpreter is to run; another than the command's own takes effect with ``restart``.
     """
 
     def __init__(self, root: Path, *arguments: str, settings: str = "") -> None:
         self.root = root
+        self.program: Sequence[str] = ("-m", "weaver_forge")
         self._arguments = arguments
         self._ports = ("0", "0")
         if not (root / MARKER).is_file():
@@ -95,7 +99,7 @@ class Receiver:
         http, grpc = self._ports
         ports: Sequence[str] = ("--http-port", http, "--grpc-port", grpc)
         process = subprocess.Popen(
-            [sys.executable, "-m", "weaver_forge", "serve", "--json", *ports, *self._arguments],
+            [sys.executable, *self.program, "serve", "--json", *ports, *self._arguments],
             cwd=self.root,
             env=environment_with(WEAVER_FORGE_HOME=str(self.root)),
             stdout=subprocess.PIPE,
