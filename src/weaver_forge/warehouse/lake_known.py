@@ -12,7 +12,7 @@ from typing import Protocol
 import polars as pl
 
 from weaver_forge.warehouse import lake_keys
-from weaver_forge.warehouse.lake_files import HeldHashes, LakeFile, Staged, slices
+from weaver_forge.warehouse.lake_files import HeldHashes, LakeFile, Staged
 from weaver_forge.warehouse.lake_index import KeyIndex
 from weaver_forge.warehouse.lake_keys import Hashes, Hashing
 
@@ -114,16 +114,18 @@ class KnownAnywhere:
 
         What is sent again has its old time, so files of such times come first; mostly no other is read.
         """
+        wanted, last = [*self._key, self._time], self._key[-1]
         found = [pl.DataFrame(schema=asked.schema).rename({self._time: "stored"})]
         for file in self._likely_first(asked, files):
             if asked.is_empty():
                 break
-            for rows in slices(file.path, file.n_rows, [*self._key, self._time]):
-                hits = rows.rename({self._time: "stored"}).join(asked, on=self._key, how="inner")
-                # Lakes of older releases may have a key twice: the row of the same time is the one sent again.
-                hits = hits.sort(pl.col("stored") != pl.col(self._time), maintain_order=True)
-                found.append(hits.unique(self._key, keep="first").select(found[0].columns))
-                asked = asked.join(found[-1], on=self._key, how="anti") if hits.height else asked
+            # The last column of the key alone is read first, and of the others the rows that it leaves.
+            rows = pl.scan_parquet(file.path).filter(pl.col(last).is_in(asked[last].implode())).select(wanted).collect()
+            hits = rows.rename({self._time: "stored"}).join(asked, on=self._key, how="inner")
+            # Lakes of older releases may have a key twice: the row of the same time is the one sent again.
+            hits = hits.sort(pl.col("stored") != pl.col(self._time), maintain_order=True)
+            found.append(hits.unique(self._key, keep="first").select(found[0].columns))
+            asked = asked.join(found[-1], on=self._key, how="anti") if hits.height else asked
         return pl.concat(found)
 
     def _likely_first(self, asked: pl.DataFrame, files: Sequence[LakeFile]) -> Iterable[LakeFile]:
