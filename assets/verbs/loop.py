@@ -146,7 +146,7 @@ def ingest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     runner.ingest(inputs or None)
     for spec in runner.deployment.specs:
         _resolve(runner.deployment, spec)
-    return _finish(runner, emit)
+    return _finish(runner, emit, taken=True)
 
 
 def _resolve(deployment: Deployment, spec: DecisionSpec) -> None:
@@ -162,7 +162,7 @@ def run(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:
     runner = Runner(settings, emit)
     runner.ingest(None)
     runner.job("retrain")
-    return _finish(runner, emit, predicted=True)
+    return _finish(runner, emit, taken=True, predicted=True)
 
 
 def train(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:
@@ -191,9 +191,9 @@ def check_policy(settings: Settings) -> None:
         parse(settings.policy.read_text(encoding="utf-8"), str(settings.policy))
 
 
-def _finish(runner: Runner, emit: Emit, *, predicted: bool = False) -> int:
+def _finish(runner: Runner, emit: Emit, *, taken: bool = False, predicted: bool = False) -> int:
     deployment = runner.deployment
-    if runner.intakes:
+    if taken:
         report_intake(deployment, runner.intakes, emit)
     report_notes(deployment.notes, emit)
     if predicted:
