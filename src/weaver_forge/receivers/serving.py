@@ -93,8 +93,6 @@ def _run_http(http: socket.socket, app: Application, listening: Callable[[], Non
     )
     logging.getLogger("uvicorn.error").addFilter(Seldom())
     _Server(config, listening).run(sockets=[http])
-    # It is stopping already: a second request must not keep it from storing what it took. Ctrl-C still may.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Server(uvicorn.Server):
@@ -110,6 +108,8 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        # What uvicorn puts back when it has stopped: a second SIGTERM must not keep us from storing what was taken.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with super().capture_signals():
             try:
                 yield
