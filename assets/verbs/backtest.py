@@ -68,13 +68,13 @@ def _backtest_kind(deployment: Deployment, spec: DecisionSpec, kind: SubjectKind
 
 def _would_have(deployment: Deployment, spec: DecisionSpec, kind: SubjectKind, judgement: Judgement) -> dict[str, Any]:
     """Verdict by outcome, for event decisions whose policy has thresholds."""
-    from weaver_forge.policy import parse
+    from weaver_forge.policy import effective, parse
 
     path = deployment.settings.policy
     if kind.predicts != "event" or judgement.rows.is_empty() or not path.is_file():
         return {}
-    rule = parse(path.read_text(encoding="utf-8"), str(path)).decisions.get(spec.name)
-    if rule is None or rule.deny_at is None or rule.review_at is None:
+    rule = effective(parse(path.read_text(encoding="utf-8"), str(path)), spec.name)
+    if rule.deny_at is None or rule.review_at is None:
         return {}
     verdict = (
         pl.when(pl.col("probability") >= rule.deny_at)

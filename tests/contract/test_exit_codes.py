@@ -113,12 +113,17 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _policy(root: Path, level: str, *, closed: bool = False) -> None:
+def _policy(root: Path, level: str, *, closed: bool = False, earned: bool = True) -> None:
+    """A ceiling, and a published standing that has earned it where anything is earned at all."""
+    standing = {"entity": "changes", "action": "", "scope": "deployment", "level": level if earned else "assisted"}
+    folder = root / "data" / "published"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "standings.json").write_text(json.dumps({"standings": [{"decision": "deploy_risk", **standing}]}))
     mode = "fail_closed" if closed else "fail_open"
     (root / "policy.yaml").write_text(
         "version: 1\ndecisions:\n"
-        f"  deploy_risk: {{level: {level}, on_unknown: {mode}, review_at: 0.35, deny_at: 0.7}}\n"
-        f"  test_selection: {{level: {level}, on_unknown: {mode}}}\n",
+        f"  deploy_risk: {{ceiling: {level}, on_unknown: {mode}, review_at: 0.35, deny_at: 0.7}}\n"
+        f"  test_selection: {{ceiling: {level}, on_unknown: {mode}}}\n",
         encoding="utf-8",
     )
 
@@ -147,6 +152,13 @@ def test_the_gate_exits_as_the_table_says(
     _policy(published, level, closed=closed)
 
     assert _gate(published, revision, "--no-on-demand") == code
+
+
+def test_a_ceiling_alone_stops_nothing(published: Path, outside: Path) -> None:
+    """What a hook may really do is earned; the policy only says how much it may become."""
+    _policy(published, "autonomous", earned=False)
+
+    assert _gate(published, RISKY) == 0
 
 
 def test_a_persons_yes_lets_the_next_run_pass(
@@ -270,7 +282,7 @@ def test_a_wrong_policy_is_an_error_that_names_its_line(
     code = _gate(published, CALM)
 
     assert code == 4
-    assert re.search(r"policy\.yaml, line 4: unknown key 'levle'.*Did you mean 'level'", capsys.readouterr().err)
+    assert re.search(r"policy\.yaml, line 4: unknown key 'levle'.*Did you mean 'ceiling'", capsys.readouterr().err)
 
 
 def _classes(root: type[errors.WeaverForgeError]) -> list[type[errors.WeaverForgeError]]:

@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 import pytest
 
 from weaver_forge.contracts.values import Freshness, Level, Verdict
-from weaver_forge.policy import Approval, DecisionPolicy, OnUnknown, Policy, PredictionView, Ruling, evaluate
+from weaver_forge.policy import (
+    Approval,
+    DecisionPolicy,
+    OnUnknown,
+    Policy,
+    PredictionView,
+    Question,
+    Ruling,
+    evaluate,
+)
 
 NOW = datetime(2026, 3, 1, 12)
 PROBABILITY = {Verdict.ALLOW: 0.1, Verdict.REVIEW: 0.5, Verdict.DENY: 0.9}
@@ -30,10 +39,11 @@ def _found(freshness: Freshness, probability: float) -> PredictionView | None:
 def _ruling(
     freshness: Freshness, verdict: Verdict, level: Level, mode: OnUnknown, approval: Approval | None = None
 ) -> Ruling:
-    rule = DecisionPolicy(level=level, on_unknown=mode, max_age_hours=24, review_at=0.35, deny_at=0.7)
+    rule = DecisionPolicy(ceiling=level, on_unknown=mode, max_age_hours=24, review_at=0.35, deny_at=0.7)
     policy = Policy(version=1, decisions={"deploy_risk": rule})
     found = _found(freshness, PROBABILITY[verdict])
-    return evaluate(policy, "deploy_risk", prediction=found, now=NOW, approval=approval)
+    question = Question(decision="deploy_risk", prediction=found, now=NOW, approval=approval, earned=level)
+    return evaluate(policy, question)
 
 
 @pytest.mark.parametrize(("freshness", "verdict", "level", "mode"), CELLS)
@@ -75,9 +85,11 @@ def test_an_expired_yes_changes_nothing(freshness: Freshness, verdict: Verdict, 
 @pytest.mark.parametrize("level", list(Level))
 def test_what_is_no_probability_is_unknown(probability: float | None, level: Level) -> None:
     """NaN compares false with every threshold; it must not become an allow."""
-    rule = DecisionPolicy(level=level, on_unknown=OnUnknown.FAIL_CLOSED, review_at=0.35, deny_at=0.7)
+    rule = DecisionPolicy(ceiling=level, on_unknown=OnUnknown.FAIL_CLOSED, review_at=0.35, deny_at=0.7)
     found = PredictionView(probability=probability, made_at=NOW)
 
-    ruling = evaluate(Policy(version=1, decisions={"d": rule}), "d", prediction=found, now=NOW)
+    ruling = evaluate(
+        Policy(version=1, decisions={"d": rule}), Question(decision="d", prediction=found, now=NOW, earned=level)
+    )
 
     assert (ruling.verdict, ruling.exit_code) == (Verdict.UNKNOWN, 3)

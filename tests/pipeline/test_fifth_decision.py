@@ -104,7 +104,6 @@ SPEC = DecisionSpec(
     summary="Says whether a change will be repaired within a day.",
     reads=(CORE_CHANGES_CHANGES, CORE_CHANGES_BLAMES),
     sources={"git": "nothing can be predicted"},
-    actions=("ask_review",),
     score_unit="probability of a repair",
     kinds=(
         SubjectKind(
@@ -132,7 +131,7 @@ SPEC = DecisionSpec(
 POLICY = """
 version: 1
 decisions:
-  late_change: {scope: development, level: autonomous, max_age_hours: 48, review_at: 0.0, deny_at: 0.0}
+  late_change: {scope: development, ceiling: autonomous, max_age_hours: 48, review_at: 0.0, deny_at: 0.0}
 """
 
 
@@ -223,6 +222,9 @@ def test_it_is_gated_by_its_policy_and_the_decision_is_recorded(
 ) -> None:
     """The gate, its policy and its record know no decision by name: at a bar of 0 any probability is denied."""
     settings, _events = fifth
+    standing = {"decision": "late_change", "entity": "changes", "action": "", "scope": "development"}
+    earned = {"standings": [{**standing, "level": "autonomous"}]}
+    (settings.published / "standings.json").write_text(json.dumps(earned), encoding="utf-8")
 
     done = _cli(
         settings,

@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 
+from weaver_forge.contracts.values import Level
 from weaver_forge.errors import SourceError, UsageError
 from weaver_forge.hooks.ci_gate import Circumstances, GateAnswer, GateRequest, OnDemand, gate
 from weaver_forge.hooks.facts import answer_as_data
 from weaver_forge.hooks.revision import SHALLOW, repository_at
+from weaver_forge.hooks.standing import Standings
 from weaver_forge.hooks.subject import kind_for, unit_of
 from weaver_forge.ledger import Ledger
 from weaver_forge.policy import Policy, parse
 
 NOW = datetime(2026, 3, 1, 12)
-POLICY = "version: 1\ndecisions:\n  d: {level: supervised, review_at: 0.3, deny_at: 0.7}\n"
+POLICY = "version: 1\ndecisions:\n  d: {ceiling: supervised, review_at: 0.3, deny_at: 0.7}\n"
+EARNED = Standings(levels={("d", "changes", "", "deployment"): Level.SUPERVISED})
 CHANGES = {"entity": "changes", "key": ["repo_id", "revision"], "decided_per": ["repo_id", "revision"], "table": "p"}
 DEPLOYED = {
     "entity": "deployments",
@@ -69,6 +72,7 @@ def _ask(
     *,
     on_demand: OnDemand | None = None,
     error: Exception | None = None,
+    standings: Standings = EARNED,
     **request: Any,
 ) -> GateAnswer:
     snapshot: Any = None if rows is None else FakeSnapshot(rows, error)
@@ -82,6 +86,7 @@ def _ask(
         spool=tmp_path / "spool",
         now=NOW,
         entropy=os.urandom(10),
+        standings=standings,
     )
     return gate(GateRequest(decision="d", **{"match": {"revision": "abc"}, **request}), around)
 
@@ -97,6 +102,14 @@ def test_a_published_prediction_is_judged_and_recorded_with_its_ids(tmp_path: Pa
     assert (row["prediction_ids"], row["snapshot_version"]) == (["p-0.9"], 7)
     assert [policy["text"] for policy in policies] == [POLICY]
     assert answer.recorded == "ledger"
+
+
+def test_what_is_not_earned_is_said_and_not_enforced(tmp_path: Path) -> None:
+    """A ceiling is no licence: without a standing a hook is assisted, whatever policy would let it become."""
+    answer = _ask(tmp_path, [_row(0.9)], standings=Standings())
+
+    assert (answer.ruling.verdict, answer.ruling.exit_code, answer.ruling.applied) == ("deny", 0, False)
+    assert any("earned so far is assisted" in reason for reason in answer.ruling.reasons)
 
 
 def test_the_policy_text_is_stored_once(tmp_path: Path) -> None:

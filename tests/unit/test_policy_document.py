@@ -7,7 +7,7 @@ import pytest
 
 from weaver_forge.contracts.values import Level
 from weaver_forge.errors import PolicyError
-from weaver_forge.policy import DecisionPolicy, OnUnknown, json_schema, parse
+from weaver_forge.policy import OnUnknown, Rule, effective, json_schema, parse
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,36 +15,35 @@ ROOT = Path(__file__).parents[2]
 def test_a_policy_is_read_with_defaults_for_what_it_leaves_out() -> None:
     policy = parse("version: 1\ndecisions:\n  d:\n    level: supervised\n    deny_at: 1\n", "policy.yaml")
 
-    rule, named = policy.for_decision("d")
+    rule = effective(policy, "d")
 
-    assert named
-    assert (rule.level, rule.deny_at, rule.on_unknown) == (Level.SUPERVISED, 1.0, OnUnknown.FAIL_OPEN)
+    assert rule.is_named
+    assert (rule.ceiling, rule.deny_at, rule.on_unknown) == (Level.SUPERVISED, 1.0, OnUnknown.FAIL_OPEN)
 
 
 def test_a_decision_that_the_policy_does_not_name_is_assisted() -> None:
-    rule, named = parse("version: 1\n", "policy.yaml").for_decision("anything")
+    rule = effective(parse("version: 1\n", "policy.yaml"), "anything")
 
-    assert not named
-    assert rule == DecisionPolicy()
-    assert rule.level is Level.ASSISTED
+    assert rule == Rule(decision="anything")
+    assert rule.ceiling is Level.ASSISTED
 
 
 def test_the_shipped_policy_is_valid_and_in_shadow() -> None:
     """A new deployment stops nothing."""
     policy = parse((ROOT / "policy.yaml").read_text(encoding="utf-8"), "policy.yaml")
 
-    assert {rule.level for rule in policy.decisions.values()} == {Level.ASSISTED}
+    assert {effective(policy, name).ceiling for name in policy.decisions} == {Level.ASSISTED}
 
 
 @pytest.mark.parametrize(
     ("body", "line", "says"),
     [
-        ("    levle: assisted", 4, "Did you mean 'level'"),
+        ("    levle: assisted", 4, "Did you mean 'ceiling'"),
         ("    level: autonomus", 4, "Did you mean 'autonomous'"),
         ("    level: [assisted]", 4, "single value"),
         ("    deny_at: 1.5", 4, "from 0 to 1"),
         ("    deny_at: .nan", 4, "from 0 to 1"),
-        ("    deny_at: high", 4, "got str"),
+        ("    deny_at: high", 4, "'high' is not valid. Expected a probability from 0 to 1"),
         ("    deny_at: true", 4, "got bool"),
         ("    max_age_hours: 0", 4, "hours above 0"),
         ("    deny_at: 0.5\n    review_at: 0.6", 5, "above its deny_at"),

@@ -11,7 +11,7 @@ from weaver_forge.errors import UsageError
 from weaver_forge.hooks.facts import instant, plain
 from weaver_forge.ledger import Ledger
 from weaver_forge.ledger.queries import show
-from weaver_forge.policy import Policy, parse
+from weaver_forge.policy import Policy, effective, parse
 
 
 def approve(
@@ -36,7 +36,7 @@ def approve(
         if found["kind"] != "decision":
             raise UsageError(f"{found['id']} is a prediction", where="approve", do="Give the id of a decision")
         decision = found["decisions"][0]
-        rule, _ = policy.for_decision(decision["decision"])
+        rule = effective(policy, decision["decision"], decision.get("action") or "")
         row = {
             "decision_id": found["id"],
             "decision": decision["decision"],

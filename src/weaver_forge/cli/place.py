@@ -65,8 +65,10 @@ class Place:
             PolicyError: If the policy is wrong.
         """
         from weaver_forge.hooks.ci_gate import Circumstances
+        from weaver_forge.hooks.standing import read_standings
         from weaver_forge.policy import Policy, parse
 
+        beside = self.snapshot.path.parent if self.snapshot else None
         default = self.settings.spool if self.is_deployment else Path.cwd() / LOCAL_SPOOL
         return Circumstances(
             snapshot=self.snapshot,
@@ -78,6 +80,7 @@ class Place:
             spool=spool or default,
             now=self.settings.now(),
             entropy=os.urandom(10),
+            standings=read_standings(self.settings.published if self.is_deployment else beside),
         )
 
 

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any, cast
 import duckdb
 
 from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
+from weaver_forge.hooks.asking import Asked, ChangedPaths, gated_action, question
 from weaver_forge.hooks.record import Record, open_record
 from weaver_forge.hooks.revision import known_revision
+from weaver_forge.hooks.standing import Standings
 from weaver_forge.hooks.subject import Kind, kind_for, unit_of
+from weaver_forge.hooks.usage import counting
 from weaver_forge.ledger import uuid7
-from weaver_forge.policy import Policy, PredictionView, Ruling, evaluate
+from weaver_forge.policy import Policy, PredictionView, Question, Ruling, effective, evaluate
 
 if TYPE_CHECKING:
     from weaver_forge.ledger import Ledger
@@ -42,6 +45,7 @@ class GateRequest:
         hook: Name of the enforcement point; approvals hold for it alone.
         actor: Who asks.
         no_on_demand: Why nothing may be computed now ("shallow clone ..."); empty where it may.
+        tags: Words for what is asked about, such as hotfix, for exceptions of freeze windows.
     """
 
     decision: str
@@ -50,6 +54,7 @@ class GateRequest:
     hook: str = "ci"
     actor: str = ""
     no_on_demand: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,8 @@ class Circumstances:
         on_demand: Computes a prediction now; None where that is not possible.
         spool: Folder for decisions that no ledger took.
         entropy: At least 10 random bytes, for the decision's id.
+        standings: What has been earned, and what is halted.
+        changed_paths: Finds out which files a subject changes; None where nobody can.
     """
 
     snapshot: "Snapshot | None"
@@ -75,6 +82,8 @@ class Circumstances:
     spool: Path
     now: datetime
     entropy: bytes
+    standings: Standings = field(default_factory=Standings)
+    changed_paths: ChangedPaths | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +113,7 @@ class GateAnswer:
     recorded: str = ""
     notes: tuple[str, ...] = ()
     kind: Kind = field(default_factory=dict)
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +141,29 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
     subject = {k: str(v) for k, v in values.items() if v and (k in request.match or k in kind.get("decided_per", ()))}
     unit = unit_of(kind, values) if kind else "|".join(str(value) for value in values.values() if value)
     record = open_record(around.ledger, decision=request.decision, unit=unit, hook=request.hook, now=around.now)
-    record.notes += [found.remark] if found.remark else []
+    record.notes += [*([found.remark] if found.remark else []), *around.standings.notes]
     with record.session():
-        ruling = evaluate(
+        asked = question(
             around.policy,
-            request.decision,
-            prediction=_view(found),
-            now=around.now,
-            sources_missing=_missing(found.rows),
-            approval=record.approval,
-            unknown_reason="" if found.rows else found.contradiction or found.reason,
+            Asked(
+                decision=request.decision,
+                kind=kind,
+                unit=unit,
+                subject=values,
+                hook=request.hook,
+                now=around.now,
+                action=gated_action(kind),
+                tags=request.tags,
+                prediction=_view(found),
+                approval=record.approval,
+                sources_missing=_missing(found.rows),
+                unknown_reason="" if found.rows else found.contradiction or found.reason,
+                standings=around.standings,
+            ),
+            around.changed_paths,
+            counting(record, around.now),
         )
+        ruling = evaluate(around.policy, asked)
         answer = GateAnswer(
             decision_id=uuid7(around.now, around.entropy),
             request=request,
@@ -155,6 +177,7 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
             snapshot_version=around.snapshot.version if around.snapshot else None,
             score_unit=str(spec.get("score_unit", "")),
             kind=kind,
+            question=asked,
         )
         return _recorded(answer, record, around)
 
@@ -251,7 +274,7 @@ def _on_demand(request: GateRequest, kind: Kind, around: Circumstances, reason: 
 
 
 def _is_stale(request: GateRequest, found: _Found, around: Circumstances) -> bool:
-    rule, _ = around.policy.for_decision(request.decision)
+    rule = effective(around.policy, request.decision)
     made_at: datetime = found.rows[0]["made_at"]
     return around.now - made_at > timedelta(hours=rule.max_age_hours)
 
@@ -273,6 +296,7 @@ def _view(found: _Found) -> PredictionView | None:
         made_at=worst["made_at"],
         data_as_of=worst.get("data_as_of"),
         contradiction=found.contradiction,
+        value=worst.get("value"),
     )
 
 

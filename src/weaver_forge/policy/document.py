@@ -1,25 +1,35 @@
-"""The shape of ``policy.yaml``, and the reading of it with errors that name the line.
+"""The shape of ``policy.yaml`` as structs: which keys there are, their types, ranges and meaning.
 
-Put a new key of the policy here, and nowhere else: parsing, errors and the published JSON schema follow from the
-structs. What a key does to a verdict belongs in ``ruling``.
+Put a new key here, and nowhere else: reading (``reading``), errors and the published JSON schema follow from the
+structs. Which of several layers holds is ``effective``'s; what a key does to a verdict is ``ruling``'s.
 """
 
-import difflib
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, cast
+from typing import Annotated, Literal
 
 import msgspec
-import yaml
+from msgspec import UNSET, Meta, UnsetType
 
 from weaver_forge.contracts.values import Level, Scope
-from weaver_forge.errors import PolicyError
 
 VERSION = 1
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Hours = Annotated[float, msgspec.Meta(gt=0, le=87_600)]
+FROM_COSTS: Literal["from_costs"] = "from_costs"
 
-# C-made loader where PyYAML has it: the gate reads a policy on every start.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Share = Annotated[float, Meta(ge=0, le=1, description="a share from 0 to 1")]
+Precision = Annotated[float, Meta(gt=0, lt=1, description="a precision above 0 and below 1")]
+Probability = Annotated[float, Meta(ge=0, le=1, description="a probability from 0 to 1")]
+Hours = Annotated[float, Meta(gt=0, le=87_600, description="hours above 0 and at most 87600")]
+Days = Annotated[float, Meta(gt=0, le=3_650, description="days above 0 and at most 3650")]
+Count = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
+HoldoutShare = Annotated[float, Meta(ge=0.02, le=0.05, description="a share from 0.02 to 0.05")]
+Text = Annotated[str, Meta(min_length=1, description="a text")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="three capital letters such as EUR")]
+Amount = Annotated[Decimal, Meta(description="an amount of money, at least 0, such as 12.50 or 12.50 EUR")]
+Instant = Annotated[datetime, Meta(description="a date or a date with a time, such as 2026-12-24 or 2026-12-24T18:00")]
+Threshold = Probability | Literal["from_costs"] | UnsetType | None
+"""Given, derived from money, or null: none, although a wider layer has one."""
 
 
 class OnUnknown(StrEnum):
@@ -29,167 +39,208 @@ class OnUnknown(StrEnum):
     FAIL_CLOSED = "fail_closed"
 
 
-class DecisionPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What holds for one decision. A decision that the file does not name gets exactly these defaults.
+class Weekday(StrEnum):
+    """Days as the calendar of a freeze window names them, Monday first."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class WithinReach(StrEnum):
+    """``scopes`` may name every scope of the product, and all of them together."""
+
+    ALL = "all"
+    DEVELOPMENT = "development"
+    DEPLOYMENT = "deployment"
+    OPERATIONS = "operations"
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """No key is ever silently ignored."""
+
+
+class Costs(_Strict, frozen=True):
+    """What things cost, in one currency; amounts are exact decimals.
+
+    Args:
+        currency: Of every amount in the document; an amount that names another one is refused.
+        escape: A fault that reaches users because nothing held it back.
+        ci_minute: A minute of CI.
+        slo_minute: A minute in which a service breaks its objective.
+        false_rollback: A rollback, or a deployment held, that was not needed.
+        delayed_change: A change held back that was in order.
+        review: A person's look at one change.
+        capacity_minute: A minute of capacity that nobody used, for the unit a forecast counts in.
+    """
+
+    currency: Currency | UnsetType = UNSET
+    escape: Amount | UnsetType = UNSET
+    ci_minute: Amount | UnsetType = UNSET
+    slo_minute: Amount | UnsetType = UNSET
+    false_rollback: Amount | UnsetType = UNSET
+    delayed_change: Amount | UnsetType = UNSET
+    review: Amount | UnsetType = UNSET
+    capacity_minute: Amount | UnsetType = UNSET
+
+
+class RateLimit(_Strict, frozen=True):
+    """At most so many units are acted on in the window.
+
+    Args:
+        max: Units.
+        per_hours: The window, back from now.
+        then: The level in force once it is used up.
+    """
+
+    max: Count
+    per_hours: Hours
+    then: Level = Level.ASSISTED
+
+
+class BlastRadius(_Strict, frozen=True):
+    """At most this much of what is decided in the window is acted on.
+
+    Args:
+        max_share: Of the units decided on in the window; one unit is always allowed.
+        max_units: Units.
+        per_hours: The window, back from now.
+        then: The level in force once it is used up.
+    """
+
+    max_share: Share | UnsetType = UNSET
+    max_units: Count | UnsetType = UNSET
+    per_hours: Hours = 24.0
+    then: Level = Level.ASSISTED
+
+
+class Freeze(_Strict, frozen=True, rename={"from_": "from", "except_": "except"}):
+    """A window in which nothing changes: a range of instants, recurring days and hours, or both together.
+
+    Args:
+        from_: First instant, on the window's wall clock unless it has an offset of its own.
+        until: First instant after it.
+        days: Days of the week; with hours that pass midnight, the day on which they begin.
+        hours: ``HH:MM-HH:MM``; the second may be the smaller one: past midnight.
+        time_zone: The wall clock that all of it is read on, such as Europe/Berlin.
+        environments: Where it holds; everywhere when it names none. ``*`` matches any text.
+        except_: Tags of questions that it does not hold for, such as hotfix or rollback.
+        reason: Said with the verdict.
+    """
+
+    reason: Text
+    from_: Instant | UnsetType = UNSET
+    until: Instant | UnsetType = UNSET
+    days: tuple[Weekday, ...] = ()
+    hours: (
+        Annotated[
+            str,
+            Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-4]):[0-5][0-9]$", description="HH:MM-HH:MM"),
+        ]
+        | UnsetType
+    ) = UNSET
+    time_zone: Text = "UTC"
+    environments: tuple[Text, ...] = ()
+    except_: tuple[Text, ...] = ()
+
+
+class Evidence(_Strict, frozen=True):
+    """How outcomes become standing; read by ``weaver_forge.autonomy``.
+
+    Args:
+        half_life_days: An outcome counts half after this long.
+        enforced_half_life_days: The same for what was enforced: acting must not starve the record.
+        replay_weight: What a replayed trial counts beside a live one.
+        promotion_delay_hours: From proposing a promotion to the re-check at which it takes effect.
+        stale_days: Without a mature trial for this long the level is withdrawn.
+        drift_p: Chance at which a shift of the predicted probabilities counts as one.
+        drift_distance: Least distance of the two distributions (Kolmogorov-Smirnov) that counts.
+        calibration_tolerance: Bias of the predicted probabilities that is borne.
+    """
+
+    half_life_days: Days | UnsetType = UNSET
+    enforced_half_life_days: Days | UnsetType = UNSET
+    replay_weight: Share | UnsetType = UNSET
+    promotion_delay_hours: Hours | UnsetType = UNSET
+    stale_days: Days | UnsetType = UNSET
+    drift_p: Precision | UnsetType = UNSET
+    drift_distance: Share | UnsetType = UNSET
+    calibration_tolerance: Share | UnsetType = UNSET
+
+
+class Rules(_Strict, frozen=True):
+    """What may be said for a scope, a decision or one of its actions. An absent key is asked of the wider layer.
+
+    Args:
+        ceiling: How far a hook may act at most, whatever has been earned. The lowest of all layers holds.
+        on_unknown: What happens where the prediction is missing, stale, contradictory or not a number.
+        max_age_hours: A prediction made longer ago than this is stale.
+        approval_hours: How long a person's yes holds.
+        review_at: Probability from which a person should look.
+        deny_at: Probability from which the subject is held back, or the action is taken.
+        skip_below: Probability below which a test need not run now.
+        cover_at: Quantile of the forecast that capacity must cover.
+        holdout: Share of decisions that is never enforced, so that labels stay unbiased.
+        bar: Precision that the lower bound must reach for autonomous.
+        supervised_bar: The same for supervised.
+        rate_limit: How often a hook may act.
+        blast_radius: How much it may act on.
+        freeze: Windows in which nothing changes; those of all layers hold.
+        protected_paths: Patterns as in .gitignore; a change to one needs a person. Those of all layers hold.
+        evidence: How outcomes become standing; key by key.
+        costs: Amounts that differ from the document's, key by key, in its currency.
+    """
+
+    ceiling: Level | UnsetType = UNSET
+    on_unknown: OnUnknown | UnsetType = UNSET
+    max_age_hours: Hours | UnsetType = UNSET
+    approval_hours: Hours | UnsetType = UNSET
+    review_at: Threshold = UNSET
+    deny_at: Threshold = UNSET
+    skip_below: Threshold = UNSET
+    cover_at: Threshold = UNSET
+    holdout: HoldoutShare | UnsetType = UNSET
+    bar: Precision | UnsetType = UNSET
+    supervised_bar: Precision | UnsetType = UNSET
+    rate_limit: RateLimit | UnsetType | None = UNSET
+    blast_radius: BlastRadius | UnsetType | None = UNSET
+    freeze: tuple[Freeze, ...] = ()
+    protected_paths: tuple[Text, ...] = ()
+    evidence: Evidence | UnsetType = UNSET
+    costs: Costs | UnsetType = UNSET
+
+
+class ActionPolicy(Rules, frozen=True):
+    """What holds for one action of a decision."""
+
+
+class DecisionPolicy(Rules, frozen=True):
+    """What holds for one decision. A decision that the file does not name gets the defaults of its scope.
 
     Args:
         scope: Where in the life of a change its hooks stand.
-        level: How far a hook may act. The default is to say it and do nothing.
-        on_unknown: What happens where the prediction is missing, stale, contradictory or not a number.
-        max_age_hours: A prediction made longer ago than this is stale.
-        review_at: Probability from which a person should look; none: no review on probability.
-        deny_at: Probability from which the subject is held back; none: no denial on probability.
-        approval_hours: How long a person's yes holds.
+        actions: Action class -> what holds for it beyond the decision.
     """
 
     scope: Scope = Scope.DEPLOYMENT
-    level: Level = Level.ASSISTED
-    on_unknown: OnUnknown = OnUnknown.FAIL_OPEN
-    max_age_hours: Hours = 24.0
-    review_at: Share | None = None
-    deny_at: Share | None = None
-    approval_hours: Hours = 24.0
+    actions: dict[str, ActionPolicy] = {}
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Policy(_Strict, frozen=True):
     """A whole policy document.
 
     Args:
         version: Version of this shape; 1.
+        costs: What thresholds are derived from.
+        scopes: Defaults by scope; ``all`` is the widest.
         decisions: Decision name -> what holds for it.
     """
 
-    version: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)]
+    version: Annotated[int, Meta(ge=VERSION, le=VERSION, description=f"{VERSION}")]
+    costs: Costs | UnsetType = UNSET
+    scopes: dict[WithinReach, Rules] = {}
     decisions: dict[str, DecisionPolicy] = {}
-
-    def for_decision(self, name: str) -> tuple[DecisionPolicy, bool]:
-        """What holds for a decision, and whether the file names it."""
-        named = self.decisions.get(name)
-        return (named, True) if named is not None else (DecisionPolicy(), False)
-
-
-def parse(text: str, name: str) -> Policy:
-    """Read a policy document.
-
-    Args:
-        text: The YAML text.
-        name: What to call it in messages, usually its path.
-
-    Raises:
-        PolicyError: If it is not YAML, has an unknown or repeated key, a wrong type or a value out of range;
-            ``where`` names file and line.
-    """
-    try:
-        root = yaml.compose(text, Loader=_LOADER)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise PolicyError(f"not valid YAML: {problem}", where=f"{name}{line}", do="Mend that line") from error
-    if root is None:
-        raise PolicyError("the policy is empty", where=name, do="Start with `version: 1` and `decisions:`")
-    document = _Document(name)
-    top = document.fields(root, Policy, "the policy")
-    if "version" not in top:
-        raise PolicyError("version is missing", where=name, do=f"Add `version: {VERSION}` as the first line")
-    version = document.value(top["version"], "version", Policy)
-    decisions = top.get("decisions")
-    return Policy(version=version, decisions=document.decisions(decisions) if decisions is not None else {})
-
-
-def json_schema() -> dict[str, Any]:
-    """The published JSON schema of ``policy.yaml``, made from the structs that read it."""
-    schema = msgspec.json.schema(Policy)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Weaver Forge policy", **schema}
-
-
-class _Document:
-    """Walks YAML nodes rather than plain data, since only nodes know their line."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def error(self, node: yaml.Node, what: str, do: str) -> PolicyError:
-        return PolicyError(what, where=f"{self.name}, line {node.start_mark.line + 1}", do=do)
-
-    def mapping(self, node: yaml.Node, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """Key -> (key node, value node); a repeated or non-text key is an error, YAML itself would take the last."""
-        if not isinstance(node, yaml.MappingNode):
-            raise self.error(node, f"{what} must be a mapping of keys to values", "Write `key: value` lines below it")
-        found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
-        for key, value in node.value:
-            text = key.value if isinstance(key, yaml.ScalarNode) else None
-            if text is None:
-                raise self.error(key, f"a key of {what} is not plain text", "Write `key: value`")
-            if text in found:
-                first = found[text][0].start_mark.line + 1
-                raise self.error(key, f"{text!r} is given twice in {what} (first in line {first})", "Keep one of them")
-            found[text] = (key, value)
-        return found
-
-    def fields(self, node: yaml.Node, struct: type[msgspec.Struct], what: str) -> dict[str, yaml.Node]:
-        """Field name -> value node, unknown keys refused with the nearest known one."""
-        known = struct.__struct_fields__
-        found = self.mapping(node, what)
-        for text, (key, _) in found.items():
-            if text not in known:
-                raise self.error(key, f"unknown key {text!r} in {what}", nearest(text, known))
-        return {text: value for text, (_, value) in found.items()}
-
-    def value(self, node: yaml.Node, field: str, struct: type[msgspec.Struct]) -> Any:
-        """The value of one field, checked against the struct's type."""
-        kind = next(f.type for f in msgspec.structs.fields(struct) if f.name == field)
-        plain = self.plain(node, field)
-        try:
-            return msgspec.convert(plain, kind)
-        except msgspec.ValidationError as error:
-            words = str(error).replace("`", "")
-            choices = [str(member) for member in kind] if isinstance(kind, type) and issubclass(kind, StrEnum) else []
-            do = nearest(str(plain), choices) if choices else f"Expected {_expectation(field)}"
-            raise self.error(node, f"{field}: {plain!r} is not valid: {words}", do) from error
-
-    def plain(self, node: yaml.Node, field: str) -> Any:
-        if not isinstance(node, yaml.ScalarNode):
-            raise self.error(node, f"{field} must be a single value", f"Write `{field}: value` on one line")
-        loader = yaml.SafeLoader("")
-        try:
-            return cast("Any", loader).construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            raise self.error(node, f"{field}: {node.value!r} cannot be read", "Write a plain value") from error
-        finally:
-            cast("Any", loader).dispose()
-
-    def decisions(self, node: yaml.Node) -> dict[str, DecisionPolicy]:
-        found = self.mapping(node, "decisions")
-        return {text: self.decision(text, value) for text, (_, value) in found.items()}
-
-    def decision(self, name: str, node: yaml.Node) -> DecisionPolicy:
-        nodes = self.fields(node, DecisionPolicy, f"decisions.{name}")
-        made = DecisionPolicy(**{key: self.value(value, key, DecisionPolicy) for key, value in nodes.items()})
-        if made.review_at is not None and made.deny_at is not None and made.review_at > made.deny_at:
-            raise self.error(
-                nodes["review_at"],
-                f"review_at {made.review_at:g} of {name} is above its deny_at {made.deny_at:g}",
-                "A review must begin at or below the denial",
-            )
-        return made
-
-
-_EXPECTATIONS = {
-    "version": f"{VERSION}",
-    "max_age_hours": "hours above 0 and at most 87600",
-    "approval_hours": "hours above 0 and at most 87600",
-    "review_at": "a probability from 0 to 1",
-    "deny_at": "a probability from 0 to 1",
-}
-
-
-def _expectation(field: str) -> str:
-    return _EXPECTATIONS.get(field, "a valid value")
-
-
-def nearest(text: str, known: tuple[str, ...] | list[str]) -> str:
-    """An instruction that names the nearest known word, and the rest."""
-    close = difflib.get_close_matches(text.lower(), known, n=1, cutoff=0.5)
-    meant = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{meant}Known: {', '.join(known)}"

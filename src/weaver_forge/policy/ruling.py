@@ -1,202 +1,242 @@
-"""The judgement: prediction, policy and a person's yes in, verdict and exit code out. Pure; time is an argument.
+"""The judgement: policy and question in, verdict and exit code out. Pure; time is an argument.
 
-Put here what decides. How a verdict is shown or stored belongs in ``hooks``. The table of verdicts and exit codes
-is swept cell by cell by ``tests/contract/test_verdict_table.py``.
+Put here what is asked in which order, and who may enforce what:
+
+1. kill switch: everything is assisted;
+2. freeze windows and 3. protected paths: rules that a person wrote, in force at the ceiling without being earned;
+4. what cannot be trusted is unknown; 5. thresholds: the prediction's own verdict;
+6. holdout, 7. rate limit, 8. blast radius, 9. ceiling, 10. earned level: how far that verdict may be enforced;
+11. a person's yes, until it expires.
+
+Of what a person wrote and what the prediction says the stricter exit code decides, of equal ones the stricter
+verdict; unknown is stricter than allow and never becomes one.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
-from weaver_forge.contracts.values import Freshness, Level, Scope, Verdict
-from weaver_forge.policy.document import DecisionPolicy, OnUnknown, Policy
+from weaver_forge.contracts.values import Level, Verdict
+from weaver_forge.policy import table, windows
+from weaver_forge.policy.document import OnUnknown, Policy
+from weaver_forge.policy.effective import Rule, effective, lowest
+from weaver_forge.policy.judging import Judgement, judge, named
+from weaver_forge.policy.paths import protected
+from weaver_forge.policy.question import Question, Ruling
 
-ALLOWED, DENIED, A_PERSON_DECIDES = 0, 1, 3
-
-CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How far in the future a prediction may lie before two clocks contradict each other."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionView:
-    """What policy needs to know of a prediction.
-
-    Args:
-        probability: That it goes wrong; None for a quantity or a mere order.
-        made_at: When it was computed, naive UTC: its age counts from here.
-        data_as_of: Newest known_at of the data behind it, naive UTC.
-        contradiction: Why it cannot be trusted although it is there ("two predictions disagree"); empty when it can.
-    """
-
-    probability: float | None
-    made_at: datetime
-    data_as_of: datetime | None = None
-    contradiction: str = ""
+_VERDICTS = (Verdict.ALLOW, Verdict.UNKNOWN, Verdict.REVIEW, Verdict.DENY)
+_SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
-    """A person's yes to one decision unit at one hook."""
-
-    actor: str
-    reason: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
-    """What policy made of a prediction.
-
-    Args:
-        applied: False where the hook only says it (shadow) and nothing stops.
-        exit_code: 0, 1 (an enforced deny alone) or 3 (a person decides).
-        reasons: In words, what decided first.
-        rules: The keys of the policy that took part, as ``decision.key=value``.
-        expires_at: When the ruling stops being worth anything; None where it never was (unknown).
-    """
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What one side would have: a verdict, the level that it may be enforced at, and why."""
 
     verdict: Verdict
     level: Level
-    scope: Scope
-    freshness: Freshness
-    applied: bool
-    exit_code: int
-    reasons: tuple[str, ...]
-    rules: tuple[str, ...]
-    expires_at: datetime | None
+    why: str
+    rules: tuple[str, ...] = ()
+    by: Literal["prediction", "person"] = "person"
 
 
-def exit_code(verdict: Verdict, level: Level, on_unknown: OnUnknown) -> int:
-    """The exit code of a verdict, before a person's yes.
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """How far the prediction's verdict may be enforced, and what says so."""
 
-    ========================  ========  ==========  ==========
-    verdict                   assisted  supervised  autonomous
-    ========================  ========  ==========  ==========
-    allow                     0         0           0
-    review                    0         3           3
-    deny                      0         3           1
-    unknown, fail_open        0         0           0
-    unknown, fail_closed      3         3           3
-    ========================  ========  ==========  ==========
-    """
-    if verdict is Verdict.ALLOW:
-        return ALLOWED
-    if verdict is Verdict.UNKNOWN:
-        return A_PERSON_DECIDES if on_unknown is OnUnknown.FAIL_CLOSED else ALLOWED
-    if level is Level.ASSISTED:
-        return ALLOWED
-    return DENIED if verdict is Verdict.DENY and level is Level.AUTONOMOUS else A_PERSON_DECIDES
+    level: Level
+    held_out: bool
+    reasons: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
-def evaluate(
-    policy: Policy,
-    decision: str,
-    *,
-    prediction: PredictionView | None,
-    now: datetime,
-    sources_missing: Sequence[str] = (),
-    approval: Approval | None = None,
-    unknown_reason: str = "",
-) -> Ruling:
+def evaluate(policy: Policy, question: Question) -> Ruling:
     """Judge one decision unit.
 
     Args:
         policy: The reviewed document.
-        decision: Name of the decision.
-        prediction: What was found, or None.
-        now: Naive UTC.
-        sources_missing: Sources that the prediction would have used and did not have; said, never judged.
-        approval: A person's yes; counts until it expires, and leaves the verdict as it is.
-        unknown_reason: Why nothing can be said, where the hook knows better than "no prediction".
+        question: Everything else that the verdict depends on.
     """
-    rule, named = policy.for_decision(decision)
-    freshness, doubt = _freshness(prediction, rule, now, unknown_reason)
-    if doubt or prediction is None:
-        verdict, why, rules = Verdict.UNKNOWN, doubt, [f"{decision}.on_unknown={rule.on_unknown}"]
-    else:
-        verdict, why, rules = _judge(prediction.probability, rule, decision)
-    code = exit_code(verdict, rule.level, rule.on_unknown)
-    reasons = [why, *_remarks(rule, verdict, decision, named=named, sources_missing=sources_missing)]
-    if freshness is Freshness.STALE:
-        rules.append(f"{decision}.max_age_hours={rule.max_age_hours:g}")
-    if approval is not None and now < approval.expires_at and code != ALLOWED:
-        code = ALLOWED
-        reasons.append(
-            f"approved by {approval.actor} until {approval.expires_at:%Y-%m-%d %H:%M} UTC: {approval.reason}"
-        )
-        rules.append("approval")
-    rules.append(f"{decision}.level={rule.level}")
+    rule = effective(policy, question.decision, question.action, question.scope)
+    ceiling = lowest(rule.ceiling, question.ceiling or Level.AUTONOMOUS)
+    allowed = Level.ASSISTED if question.halted else ceiling
+    judged = judge(rule, question)
+    written = _written(rule, question, allowed)
+    reach = _reach(rule, question, judged, lowest(allowed, question.earned))
+    held_out = reach.held_out and not written
+    own = _Claim(judged.verdict, reach.level, judged.why, judged.rules, "prediction")
+    claims = [*(written if question.holds else ()), own]
+    deciding = max(claims, key=lambda claim: _strictness(claim, rule, held_out=held_out))
+    code = _code(deciding, rule, held_out=held_out)
+    forbidden = bool(written) and not question.holds
+    approved = _approves(question) and (code != table.ALLOWED or not question.holds)
+    stopped = table.ALLOWED if approved else code
     return Ruling(
-        verdict=verdict,
-        level=rule.level,
+        verdict=deciding.verdict,
+        level=deciding.level,
         scope=rule.scope,
-        freshness=freshness,
-        applied=rule.level is not Level.ASSISTED or code != ALLOWED,
-        exit_code=code,
-        reasons=tuple(reasons),
-        rules=tuple(rules),
-        expires_at=_expiry(prediction, rule) if verdict is not Verdict.UNKNOWN else None,
+        freshness=judged.freshness,
+        applied=not held_out and (deciding.level is not Level.ASSISTED or stopped != table.ALLOWED),
+        exit_code=stopped,
+        reasons=tuple(_reasons(rule, question, deciding, [*written, own], reach, held_out, approved=approved)),
+        rules=tuple(_rules(rule, question, ceiling, written, judged, reach, approved=approved)),
+        expires_at=_expiry(question, rule) if deciding.verdict is not Verdict.UNKNOWN else None,
+        action=question.action,
+        ceiling=ceiling,
+        earned=question.earned,
+        by="person" if forbidden else deciding.by,
+        takes=judged.takes,
+        acts=_acts(question, judged, reach, stopped, held_out=held_out, forbidden=forbidden, approved=approved),
+        held_out=held_out,
+        draw=question.draw,
     )
 
 
-def _freshness(
-    prediction: PredictionView | None, rule: DecisionPolicy, now: datetime, unknown_reason: str
-) -> tuple[Freshness, str]:
-    """The state of what was found, and why it must not be used (empty: it may be)."""
-    if prediction is None:
-        return Freshness.MISSING, unknown_reason or "no prediction for this subject"
-    age = now - prediction.made_at
-    if prediction.contradiction:
-        return Freshness.CONTRADICTORY, prediction.contradiction
-    if age < -CLOCK_TOLERANCE:
-        return Freshness.CONTRADICTORY, f"the prediction is from the future ({prediction.made_at:%Y-%m-%d %H:%M} UTC)"
-    if prediction.probability is not None and not 0 <= prediction.probability <= 1:
-        return Freshness.CONTRADICTORY, f"{prediction.probability} is no probability"
-    if age > timedelta(hours=rule.max_age_hours):
-        hours = age / timedelta(hours=1)
-        return Freshness.STALE, f"the prediction is {hours:.1f} h old; policy takes at most {rule.max_age_hours:g} h"
-    return Freshness.FRESH, unknown_reason or _unjudgeable(prediction.probability, rule)
+def _written(rule: Rule, question: Question, level: Level) -> list[_Claim]:
+    """What persons wrote that holds now, in the order in which it is asked."""
+    claims = []
+    for window in rule.freeze:
+        if windows.in_force(window, question.now, question.environment, question.tags):
+            where = " (the environment is not known)" if window.environments and question.environment is None else ""
+            claims.append(_Claim(Verdict.DENY, level, f"frozen: {window.reason}{where}", (f"freeze={window.reason}",)))
+    if not rule.protected_paths:
+        return claims
+    if question.paths is None:
+        why = "which files it changes is not known, so it may touch protected paths"
+        return [*claims, _Claim(Verdict.UNKNOWN, level, why, ("protected_paths: not known",))]
+    if touched := protected(rule.protected_paths, question.paths):
+        more = f" and {len(touched) - _SHOWN} more" if len(touched) > _SHOWN else ""
+        why = f"changes protected paths: {', '.join(touched[:_SHOWN])}{more}"
+        claims.append(_Claim(Verdict.REVIEW, level, why, (f"protected_paths={', '.join(touched[:_SHOWN])}{more}",)))
+    return claims
 
 
-def _unjudgeable(probability: float | None, rule: DecisionPolicy) -> str:
-    thresholds = rule.review_at is not None or rule.deny_at is not None
-    return "the prediction has no probability, and policy asks for one" if thresholds and probability is None else ""
+def _reach(rule: Rule, question: Question, judged: Judgement, level: Level) -> _Reach:
+    """Lower the level of a verdict that would be enforced, by lot and by what has been acted on already."""
+    if level is Level.ASSISTED or judged.verdict is Verdict.UNKNOWN:
+        return _Reach(level, held_out=False)
+    if question.draw is not None and question.draw < rule.holdout:
+        why = f"drawn into the holdout of {rule.holdout:.0%}: said, not enforced"
+        return _Reach(level, True, (why,), (f"{named(rule, 'holdout')}={rule.holdout:g}",))
+    if judged.verdict is Verdict.ALLOW and not judged.takes:
+        return _Reach(level, held_out=False)
+    reasons: list[str] = []
+    rules: list[str] = []
+    for then, why, fired in _spent(rule, question):
+        level = lowest(level, then)
+        reasons.append(f"{why}: {then} for now")
+        rules.append(fired)
+    return _Reach(level, False, tuple(reasons), tuple(rules))
 
 
-def _judge(probability: float | None, rule: DecisionPolicy, decision: str) -> tuple[Verdict, str, list[str]]:
-    """Compare a usable probability with the thresholds; a threshold itself already counts."""
-    if rule.review_at is None and rule.deny_at is None:
-        return Verdict.ALLOW, f"{decision} has no thresholds: it orders or forecasts and holds nothing back", []
-    assert probability is not None
-    assert math.isfinite(probability)
-    if rule.deny_at is not None and probability >= rule.deny_at:
-        why = f"probability {probability:.3f} reaches deny_at {rule.deny_at:g}"
-        return Verdict.DENY, why, [f"{decision}.deny_at={rule.deny_at:g}"]
-    if rule.review_at is not None and probability >= rule.review_at:
-        why = f"probability {probability:.3f} reaches review_at {rule.review_at:g}"
-        return Verdict.REVIEW, why, [f"{decision}.review_at={rule.review_at:g}"]
-    lowest = rule.review_at if rule.review_at is not None else rule.deny_at
-    name = "review_at" if rule.review_at is not None else "deny_at"
-    return Verdict.ALLOW, f"probability {probability:.3f} is below {name} {lowest:g}", [f"{decision}.{name}={lowest:g}"]
+def _spent(rule: Rule, question: Question) -> list[tuple[Level, str, str]]:
+    """The budgets that leave no room for one more unit: level from here on, why, rule."""
+    found = []
+    usage = question.usage
+    unknown = "what has been acted on is not known, so the budget counts as used up"
+    if (limit := rule.rate_limit) is not None:
+        fired = f"{named(rule, 'rate_limit')}={limit.max} in {limit.per_hours:g} h"
+        if usage is None:
+            found.append((limit.then, unknown, fired))
+        elif usage.rate_units >= limit.max:
+            found.append((limit.then, f"{usage.rate_units} acted on in {limit.per_hours:g} h, the limit", fired))
+    if (blast := rule.blast_radius) is not None:
+        fired = f"{named(rule, 'blast_radius')} in {blast.per_hours:g} h"
+        if usage is None:
+            found.append((blast.then, unknown, fired))
+        elif usage.blast_units >= (room := _room(blast.max_share, blast.max_units, usage.decided_units + 1)):
+            found.append((blast.then, f"{usage.blast_units} of {room} units that may be acted on are used", fired))
+    return found
 
 
-def _remarks(
-    rule: DecisionPolicy, verdict: Verdict, decision: str, *, named: bool, sources_missing: Sequence[str]
+def _room(max_share: object, max_units: object, decided: int) -> int:
+    """How many units may be acted on; a share of few is still one."""
+    rooms = [int(max_units)] if isinstance(max_units, int) else []
+    if isinstance(max_share, int | float):
+        rooms.append(max(int(max_share * decided + 1e-9), 1) if max_share > 0 else 0)
+    return min(rooms)
+
+
+def _code(claim: _Claim, rule: Rule, *, held_out: bool) -> int:
+    held = held_out and claim.by == "prediction"
+    return table.ALLOWED if held else table.exit_code(claim.verdict, claim.level, rule.on_unknown)
+
+
+def _strictness(claim: _Claim, rule: Rule, *, held_out: bool) -> tuple[int, int]:
+    code = _code(claim, rule, held_out=held_out)
+    return table.STRICTNESS.index(code), _VERDICTS.index(claim.verdict)
+
+
+def _approves(question: Question) -> bool:
+    return question.approval is not None and question.now < question.approval.expires_at
+
+
+def _acts(
+    question: Question, judged: Judgement, reach: _Reach, code: int, *, held_out: bool, forbidden: bool, approved: bool
+) -> bool:
+    """Whether something is held back now, or the hook may do what it is for."""
+    if question.holds:
+        return code != table.ALLOWED
+    may = reach.level is Level.AUTONOMOUS or (reach.level is Level.SUPERVISED and approved)
+    return judged.takes and may and not forbidden and not held_out
+
+
+def _reasons(
+    rule: Rule,
+    question: Question,
+    deciding: _Claim,
+    claims: Sequence[_Claim],
+    reach: _Reach,
+    held_out: bool,
+    *,
+    approved: bool,
 ) -> list[str]:
-    remarks = []
-    if verdict is Verdict.UNKNOWN:
+    """In words, what decided first."""
+    reasons = [deciding.why, *(claim.why for claim in claims if claim is not deciding)]
+    if question.halted:
+        reasons.append(f"halted: {question.halted}; everything is assisted")
+    if reach.held_out and not held_out:
+        reasons.append("the holdout is of predictions: what a person wrote holds all the same")
+    else:
+        reasons += reach.reasons
+    if deciding.verdict is Verdict.UNKNOWN:
         closed = rule.on_unknown is OnUnknown.FAIL_CLOSED
-        said = "closed by policy: a person decides" if closed else "open by policy: not stopped"
-        remarks.append(f"unknown fails {said}")
-    elif rule.level is Level.ASSISTED and verdict is not Verdict.ALLOW:
-        remarks.append("level assisted: said, not enforced")
-    if sources_missing:
-        remarks.append(f"without {', '.join(sources_missing)}, which the prediction would have used")
-    if not named:
-        remarks.append(f"the policy does not name {decision}: assisted defaults hold")
-    return remarks
+        reasons.append(
+            f"unknown fails {'closed by policy: a person decides' if closed else 'open by policy: not stopped'}"
+        )
+    elif deciding.level is Level.ASSISTED and deciding.verdict is not Verdict.ALLOW:
+        reasons.append("level assisted: said, not enforced")
+    if lowest(rule.ceiling, question.earned) is not rule.ceiling and deciding.verdict in {Verdict.REVIEW, Verdict.DENY}:
+        reasons.append(f"the ceiling is {rule.ceiling}, earned so far is {question.earned}")
+    if question.sources_missing:
+        reasons.append(f"without {', '.join(question.sources_missing)}, which the prediction would have used")
+    if not rule.is_named:
+        reasons.append(f"the policy does not name {question.decision}: defaults hold")
+    if approved and question.approval is not None:
+        until = f"{question.approval.expires_at:%Y-%m-%d %H:%M} UTC"
+        reasons.append(f"approved by {question.approval.actor} until {until}: {question.approval.reason}")
+    return reasons
 
 
-def _expiry(prediction: PredictionView | None, rule: DecisionPolicy) -> datetime | None:
-    return prediction.made_at + timedelta(hours=rule.max_age_hours) if prediction is not None else None
+def _rules(
+    rule: Rule,
+    question: Question,
+    ceiling: Level,
+    written: Sequence[_Claim],
+    judged: Judgement,
+    reach: _Reach,
+    *,
+    approved: bool,
+) -> list[str]:
+    """Every rule that fired, in the order of the module's list."""
+    rules = ["halted"] if question.halted else []
+    rules += [fired for claim in written for fired in claim.rules]
+    rules += [*judged.rules, *reach.rules]
+    lower = " as set by enable" if ceiling is not rule.ceiling else ""
+    rules += [f"{named(rule, 'ceiling')}={ceiling}{lower}", f"earned={question.earned}"]
+    return [*rules, "approval"] if approved else rules
+
+
+def _expiry(question: Question, rule: Rule) -> datetime | None:
+    found = question.prediction
+    return found.made_at + timedelta(hours=rule.max_age_hours) if found is not None else None
