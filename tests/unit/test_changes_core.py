@@ -5,7 +5,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from weaver_forge.changes import core_changes, is_fix
+from weaver_forge.changes import core_changes, core_changes_of, core_files, file_sizes, is_fix
 from weaver_forge.contracts.dtypes import empty, from_rows, schema
 from weaver_forge.contracts.tables import BY_NAME
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
@@ -124,6 +124,20 @@ def test_changes_carry_their_size_and_merges_are_left_out() -> None:
         (B, "a.py", 1),
     ]
     assert changes["known_at"].equals(changes["committed_at"].alias("known_at"))
+
+
+def test_files_taken_a_stretch_of_history_at_a_time_give_the_same_changes() -> None:
+    commits = from_rows(RAW_GIT_COMMITS, [commit(A, 1), commit(B, 2, A), commit(C, 3, f"{A} {B}"), commit(D, 4, C)])
+    files = from_rows(
+        RAW_GIT_FILE_CHANGES, [touched(A, "a.py", 10, 0), touched(D, "a.py", 1, 2), touched(D, "b", 3, 0)]
+    )
+    whole = core_changes(commits, files, empty(RAW_GIT_BLAMES))
+
+    parts = [core_files(part, files) for part in commits.iter_slices(2)]
+    rest = core_changes_of(commits, pl.concat(map(file_sizes, parts)), empty(RAW_GIT_BLAMES))
+
+    assert pl.concat(parts).equals(whole["core_changes__files"])
+    assert all(rest[name].equals(whole[name]) for name in rest)
 
 
 def test_an_accusation_is_known_from_the_fix_on_and_summed_over_files() -> None:

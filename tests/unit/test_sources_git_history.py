@@ -111,6 +111,22 @@ def test_one_pass_reads_the_commits_and_files_that_the_log_gives(branched: Path)
         assert sorted(map(str, batch.tables[table.name].rows())) == sorted(map(str, expected.tables[table.name].rows()))
 
 
+def test_a_first_reading_comes_in_parts_and_its_commits_last(branched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read_repository(branched, known=set())
+    monkeypatch.setattr(git_history, "_COMMITS_AT_ONCE", 2)
+    monkeypatch.setattr(git_history, "FILES_AT_ONCE", 3)
+
+    *parts, last = git_source.batches(branched, known=set())
+
+    # Whoever stores the parts and not the last one has no commits, and reads all of it again.
+    assert len(parts) > 1
+    assert all(list(part.tables) == [RAW_GIT_FILE_CHANGES.name] for part in parts)
+    files = pl.concat(part.tables[RAW_GIT_FILE_CHANGES.name] for part in [*parts, last])
+    assert sorted(map(str, files.rows())) == sorted(map(str, whole.tables[RAW_GIT_FILE_CHANGES.name].rows()))
+    assert last.tables[RAW_GIT_COMMITS.name].equals(whole.tables[RAW_GIT_COMMITS.name])
+    assert ordered(last.tables[RAW_GIT_BLAMES.name]) == ordered(whole.tables[RAW_GIT_BLAMES.name])
+
+
 def test_a_generated_history_is_blamed_as_git_blames_it(tmp_path: Path) -> None:
     write_history(tmp_path / "r", 200, n_files=20)
     expected = by_git(tmp_path / "r")

@@ -93,6 +93,22 @@ def test_replace_puts_the_frame_in_place_of_the_table(warehouse: Warehouse) -> N
     assert contents(warehouse) == {"c": 3}
 
 
+def test_a_table_replaced_in_parts_is_replaced_whole_or_not_at_all(warehouse: Warehouse) -> None:
+    warehouse.append(EVENTS, events("a", "b"))
+
+    def breaking() -> Generator[pl.DataFrame]:
+        yield events("x")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        warehouse.replace(EVENTS, breaking())
+    kept = contents(warehouse)
+    written = warehouse.replace(EVENTS, iter([events("c", n=3), events("d", n=4)]))
+
+    assert set(kept) == {"a", "b"}
+    assert (written, contents(warehouse)) == (2, {"c": 3, "d": 4})
+
+
 def test_replacing_by_value_sets_leaves_the_others_alone(warehouse: Warehouse) -> None:
     """A restated billing period replaces its own rows, an unknown (null) period included, and no other's."""
     for table_rows in (events("a1", "a2", period="a"), events("b1", period="b"), events("x1", period=None)):

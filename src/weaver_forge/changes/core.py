@@ -18,16 +18,33 @@ def core_changes(
     raw_commits: pl.DataFrame, raw_file_changes: pl.DataFrame, raw_blames: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
     """Make ``core_changes__changes``, ``__files`` and ``__blames`` from the three raw git tables."""
-    commits = raw_commits.unique(_COMMIT, keep="first", maintain_order=True).filter(
-        ~pl.col("parents").str.contains(" ", literal=True)
-    )
-    reverts = _reverts(commits, raw_commits)
-    files = raw_file_changes.join(commits.select(*_COMMIT, "author", "committed_at"), on=_COMMIT).with_columns(
+    files = core_files(raw_commits, raw_file_changes)
+    rest = core_changes_of(raw_commits, file_sizes(files), raw_blames)
+    return {CORE_CHANGES_FILES.name: files, **rest}
+
+
+def core_files(raw_commits: pl.DataFrame, raw_file_changes: pl.DataFrame) -> pl.DataFrame:
+    """Make ``core_changes__files`` of these commits: the file changes of others, and of merges, are left out."""
+    commits = _commits(raw_commits).select(*_COMMIT, "author", "committed_at")
+    files = raw_file_changes.join(commits, on=_COMMIT).with_columns(
         pl.col("n_added", "n_deleted").fill_null(0), known_at="committed_at"
     )
-    sizes = files.group_by(_COMMIT).agg(
+    return shaped(CORE_CHANGES_FILES, files).sort("committed_at", "revision", "path")
+
+
+def file_sizes(files: pl.DataFrame) -> pl.DataFrame:
+    """A row a change of ``core_changes__files``: repo_id, revision, n_files, n_added, n_deleted."""
+    return files.group_by(_COMMIT).agg(
         n_files=pl.len(), n_added=pl.col("n_added").sum(), n_deleted=pl.col("n_deleted").sum()
     )
+
+
+def core_changes_of(
+    raw_commits: pl.DataFrame, sizes: pl.DataFrame, raw_blames: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Make ``core_changes__changes`` and ``__blames`` where the files were counted before (:func:`file_sizes`)."""
+    commits = _commits(raw_commits)
+    reverts = _reverts(commits, raw_commits)
     changes = (
         commits.join(sizes, on=_COMMIT, how="left")
         .join(reverts.select(*_COMMIT, "reverts_revision"), on=_COMMIT, how="left")
@@ -40,9 +57,14 @@ def core_changes(
     )
     return {
         CORE_CHANGES_CHANGES.name: shaped(CORE_CHANGES_CHANGES, changes).sort("committed_at", "revision"),
-        CORE_CHANGES_FILES.name: shaped(CORE_CHANGES_FILES, files).sort("committed_at", "revision", "path"),
         CORE_CHANGES_BLAMES.name: _blames(raw_blames, reverts),
     }
+
+
+def _commits(raw_commits: pl.DataFrame) -> pl.DataFrame:
+    return raw_commits.unique(_COMMIT, keep="first", maintain_order=True).filter(
+        ~pl.col("parents").str.contains(" ", literal=True)
+    )
 
 
 def _reverts(commits: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

@@ -35,6 +35,8 @@ _COMMAND = (
     "-c", "i18n.logOutputEncoding=UTF-8", "-c", "color.ui=never", "-c", "diff.renameLimit=1000",
     # Measured on 100,000 commits: a sixth less CPU than with git's 96 MB.
     "-c", "core.deltaBaseCacheLimit=256m",
+    # Else git maps whole packs, and its memory is theirs.
+    "-c", "core.packedGitWindowSize=32m", "-c", "core.packedGitLimit=192m",
 )  # fmt: skip
 _BLOCK = 1 << 20
 _LOG = ("log", *log.LOG_OPTIONS, "--no-ext-diff", "--no-textconv", "--no-diff-merges", "--no-relative")

@@ -150,8 +150,10 @@ class Warehouse:
                 written[table.name] = written.get(table.name, 0) + n
         return written
 
-    def replace(self, table: Table, frame: pl.DataFrame) -> int:
+    def replace(self, table: Table, frame: pl.DataFrame | Iterable[pl.DataFrame]) -> int:
         """Put the frame in place of the whole table, or of the value sets of ``replace_by`` that it has rows for.
+
+        A table replaced as a whole may come in several frames without a key in common; it is seen when all are in.
 
         Where ``replace_by`` is set, the last row of a repeated key is kept: what was reported last holds. Where
         ``newest_by`` is set too, the newest is, and a row older than the stored one changes nothing.
@@ -159,15 +161,14 @@ class Warehouse:
         Raises:
             ContractError: If the frame is not of the table, or a key is repeated in a table replaced as a whole.
         """
-        rows = conform(_writable(table), frame)
-        if not table.replace_by:
-            _refuse_repeated_keys(table, rows)
+        _writable(table)
+        frames = [frame] if isinstance(frame, pl.DataFrame) else frame
         with self._writing(table) as con:
             if table.replace_by:
-                return replace_sets(con, table, rows)
+                return sum(replace_sets(con, table, conform(table, part)) for part in frames)
             con.execute(f"delete from {quoted(table.name)}")  # noqa: S608 - a declared name
             writes.count(con, table.name)
-            return insert(con, table, rows)
+            return sum(insert(con, table, _once_a_key(table, conform(table, part))) for part in frames)
 
     def replace_ranges(self, table: Table, frame: pl.DataFrame, ranges: Sequence[tuple[datetime, datetime]]) -> int:
         """Put the frame in place of the rows of these ranges of time ``[start, end)``; returns rows written.
@@ -187,7 +188,7 @@ class Warehouse:
                 where=table.name,
                 do="Filter them, or replace the range they belong to as well",
             )
-        _refuse_repeated_keys(table, rows)
+        _once_a_key(table, rows)
         column = quoted(table.day_column)
         with self._writing(table) as con:
             for start, end in ranges:
@@ -286,7 +287,7 @@ def _writable(table: Table) -> Table:
     return table
 
 
-def _refuse_repeated_keys(table: Table, rows: pl.DataFrame) -> None:
+def _once_a_key(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     key = list(table.key)
     repeated = rows.height - rows.n_unique(subset=key) if rows.height else 0
     if repeated:
@@ -296,3 +297,4 @@ def _refuse_repeated_keys(table: Table, rows: pl.DataFrame) -> None:
             where=table.name,
             do="Make the rows unique where they are computed: which of them holds is decided there",
         )
+    return rows
