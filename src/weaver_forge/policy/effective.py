@@ -6,7 +6,7 @@ narrowest that says something holds; of ceilings the lowest, and freeze windows 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, structs
 
