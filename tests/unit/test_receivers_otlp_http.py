@@ -9,6 +9,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from weaver_forge.contracts.batch import Frame
 from weaver_forge.decode import otlp
 from weaver_forge.receivers import health, segment_file
-from weaver_forge.receivers.app import application
+from weaver_forge.receivers.app import BodyTooSlow, Request, application
 from weaver_forge.receivers.auth import Tokens
 from weaver_forge.receivers.budget import Budget
 from weaver_forge.receivers.otlp_http import routes
@@ -401,3 +402,27 @@ def test_the_counts_say_what_happened(receiver: Receiver) -> None:
     assert 'weaver_forge_receiver_items_total{signal="traces",outcome="accepted"} 1' in text
     assert 'weaver_forge_receiver_items_total{signal="traces",outcome="rejected"} 1' in text
     assert 'weaver_forge_receiver_inbox_writable{signal="traces"} 1' in text
+
+
+def test_a_disk_that_takes_too_long_is_to_try_again_and_what_is_unwritten_is_dropped(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: Future[None] = Future()
+    monkeypatch.setattr(receiver.intake._segments["traces"], "put", lambda _: waiting)
+    monkeypatch.setattr("weaver_forge.receivers.otlp_http.DISK_S", 0.05)
+
+    status, headers, body = receiver.post("/v1/traces", GOOD, PROTOBUF)
+
+    assert (status, headers["retry-after"], body[:2]) == (503, "5", b"\x08\x0e")
+    assert waiting.cancelled()
+
+
+def test_a_body_that_stalls_is_a_408_with_a_status(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stalled(*_: Any) -> bytes:  # noqa: RUF029 - in the place of one that waits
+        raise BodyTooSlow
+
+    monkeypatch.setattr(Request, "body", stalled)
+
+    status, headers, body = receiver.post("/v1/traces", GOOD, PROTOBUF)
+
+    assert (status, headers["connection"], body[:2]) == (408, "close", b"\x08\x04")
