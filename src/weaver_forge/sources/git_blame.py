@@ -14,12 +14,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import polars as pl
 
 from weaver_forge.changes.fixes import is_fix
-from weaver_forge.contracts.dtypes import from_rows
+from weaver_forge.contracts.dtypes import from_columns
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES
 from weaver_forge.decode.git_patch import PATCH_OPTIONS, Removal, Skipped, removals
 from weaver_forge.errors import SourceError
@@ -39,6 +39,7 @@ SOURCE_SUFFIXES = frozenset({
 })  # fmt: skip
 
 _WORKERS = 4
+_ROW = ("repo_id", "fix_revision", "blamed_revision", "path", "n_lines", "fixed_at")
 _ORIGIN = re.compile(rb"^([0-9a-f]{40}(?:[0-9a-f]{24})?) \d+ \d+", re.MULTILINE)
 
 
@@ -128,22 +129,16 @@ def ask(git: Git, fixes: pl.DataFrame, files: list[Removal]) -> list[Accused]:
 def accusations(repo_id: str, fixes: pl.DataFrame, accused: list[Accused]) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Rows of ``raw_git__blames``, and a note on the files that git could not blame."""
     times = dict(fixes.select("revision", "committed_at").rows())
-    rows: list[dict[str, Any]] = [
-        {
-            "repo_id": repo_id,
-            "fix_revision": removal.revision,
-            "blamed_revision": blamed,
-            "path": removal.path.decode("utf-8", "replace"),
-            "n_lines": n_lines,
-            "fixed_at": times[removal.revision],
-        }
+    rows = [  # tuples: as mappings they would be a good part of a first reading's memory
+        (repo_id, removal.revision, blamed, removal.path.decode("utf-8", "replace"), n_lines, times[removal.revision])
         for removal, counts in accused
         if not isinstance(counts, SourceError)
         for blamed, n_lines in sorted(counts.items())
     ]
     failed = [counts for _, counts in accused if isinstance(counts, SourceError)]
     notes = (f"{len(failed)} files of fixes could not be blamed, first: {failed[0]}",) if failed else ()
-    return from_rows(RAW_GIT_BLAMES, rows), notes
+    columns = dict(zip(_ROW, zip(*rows, strict=True), strict=True)) if rows else {}
+    return from_columns(RAW_GIT_BLAMES, columns), notes
 
 
 def fixes_of(commits: pl.DataFrame, since_days: int | None) -> pl.DataFrame:
