@@ -11,7 +11,7 @@ from models.anomaly import subjects
 from models.anomaly.estimator import BASELINE, MODEL
 from models.anomaly.features import FEATURE_COLUMNS, features
 from models.anomaly.windows import length_of
-from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
+from weaver_forge.contracts.decision import Action, DecisionSpec, SubjectKind
 from weaver_forge.contracts.table import Column
 from weaver_forge.contracts.tables.operations import (
     CORE_DEPLOYMENTS_DEPLOYMENTS,
@@ -49,6 +49,7 @@ def configure(*, window_minutes: int = 10, history_days: float = 30.0) -> Decisi
         labels=partial(subjects.labels, window=window),
         baseline=BASELINE,
         model=MODEL,
+        actions=(Action(name="page", on="high", doc="A person is woken, a rollout is halted."),),
         metrics=METRICS,
         candidates="service that caused it",
     )
@@ -61,7 +62,6 @@ def configure(*, window_minutes: int = 10, history_days: float = 30.0) -> Decisi
             "incidents": "without incidents the prior is never corrected and nothing can be scored",
             "deployments": "without deployments a recent one is no evidence",
         },
-        actions=("open_incident", "page", "silence"),
         score_unit="probability of an incident",
         kinds=(kind,),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from models.deploy_risk import change_labels, deployments, estimator
 from models.deploy_risk.features import CHANGE_FEATURES, change_features
-from weaver_forge.contracts.decision import DecisionSpec, Method, SubjectKind
+from weaver_forge.contracts.decision import Action, DecisionSpec, Method, SubjectKind
 from weaver_forge.contracts.table import Column
 from weaver_forge.contracts.tables.changes import (
     CORE_CHANGES_BLAMES,
@@ -59,7 +59,6 @@ def configure(**options: Any) -> DecisionSpec:
             "deployments": "deployments cannot be judged",
             "incidents": "only blame and rollbacks are known as harm",
         },
-        actions=("block_change", "hold_deployment", "ask_review"),
         score_unit="probability of harm",
         kinds=(_changes(timedelta(days=days)), _deployments()),
     )
@@ -91,6 +90,7 @@ def _changes(maturity: timedelta) -> SubjectKind:
             estimator.fit_model(estimator.CHANGES),
             estimator.predict_model(estimator.CHANGES),
         ),
+        actions=(Action(name="block_change", on="high", doc="The change is not merged."),),
         metrics=METRICS,
     )
 
@@ -125,6 +125,7 @@ def _deployments() -> SubjectKind:
             estimator.fit_model(estimator.DEPLOYMENTS),
             estimator.predict_model(estimator.DEPLOYMENTS),
         ),
+        actions=(Action(name="hold_deployment", on="high", doc="The rollout waits or goes slower."),),
         metrics=METRICS,
     )
 

@@ -12,7 +12,7 @@ from models.load_forecast import labels as _labels
 from models.load_forecast import subjects
 from models.load_forecast.estimator import NAIVE, POOL
 from models.load_forecast.features import FEATURE_COLUMNS, features
-from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
+from weaver_forge.contracts.decision import Action, DecisionSpec, SubjectKind
 from weaver_forge.contracts.table import Column
 from weaver_forge.contracts.tables.operations import CORE_SERVICE_POINTS, SERVICE_KEY
 
@@ -67,6 +67,7 @@ def configure(
         labels=_labels.labels,
         baseline=NAIVE,
         model=POOL,
+        actions=(Action(name="scale_out", on="upper", doc="Capacity is set ahead of the load."),),
         metrics=METRICS,
     )
     return DecisionSpec(
@@ -74,7 +75,6 @@ def configure(
         summary="The load of every service over the next steps, with intervals that hold as often as they say.",
         reads=(CORE_SERVICE_POINTS,),
         sources={"otlp": "without spans there are no points and nothing can be forecast"},
-        actions=("scale_out", "scale_in"),
         score_unit="requests per minute",
         kinds=(kind,),
     )

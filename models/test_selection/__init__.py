@@ -6,7 +6,7 @@ from models.test_selection import estimator
 from models.test_selection.features import FEATURES, features
 from models.test_selection.labels import RESOLVE_AFTER, labels
 from models.test_selection.subjects import current, history
-from weaver_forge.contracts.decision import DecisionSpec, Method, SubjectKind
+from weaver_forge.contracts.decision import Action, DecisionSpec, Method, SubjectKind
 from weaver_forge.contracts.table import Column
 from weaver_forge.contracts.tables.changes import CORE_CHANGES_CHANGES, CORE_CHANGES_FILES, REPO_ID, REVISION
 from weaver_forge.contracts.tables.ci import CORE_CI_RUNS, CORE_CI_TEST_VERDICTS
@@ -45,6 +45,7 @@ def configure(**options: Any) -> DecisionSpec:
         labels=labels,
         baseline=Method("last_failed_first", estimator.fit_baseline, estimator.predict_baseline),
         model=Method("multi_scale_history_logistic", estimator.fit(objective), estimator.predict),
+        actions=(Action(name="skip_tests", on="low", doc="Tests are left for the rest run."),),
         metrics=(("apfdc", "apfd") if objective == "time" else ("apfd", "apfdc"))
         + ("recall@25", "first_failure_position", "brier", "ece", "log_loss", "precision"),
     )
@@ -57,7 +58,6 @@ def configure(**options: Any) -> DecisionSpec:
             "git": "no changed files: tests that never failed before are ranked blindly",
             "github_actions": "no start of runs: predictions are dated just before the results",
         },
-        actions=("order_tests", "skip_tests"),
         score_unit="probability of a real failure",
         kinds=(tests,),
     )

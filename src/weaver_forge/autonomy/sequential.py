@@ -75,7 +75,7 @@ def trials_needed(bar: float, right: float = 0.0, wrong: float = 0.0, *, alpha: 
     """
 
     def enough(more: int) -> bool:
-        return bool(lower_bound(right + more, wrong, alpha=alpha) >= bar)
+        return bool(log_evidence_above(right + more, wrong, bar) >= -math.log(alpha))
 
     high = 1
     while not enough(high):

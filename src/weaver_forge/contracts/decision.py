@@ -141,6 +141,23 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """An action class: something that hooks may do on predictions of a kind, and what makes it right.
+
+    Args:
+        name: Verb and object in snake_case ("hold_deployment"), unique within the decision.
+        on: ``high``: taken from a probability on, right where the outcome is 1. ``low``: taken below a probability,
+            right where the outcome is 0. ``upper``: capacity for the 97.5 % quantile, right where the observed value
+            does not exceed it.
+        doc: What a hook does, in words.
+    """
+
+    name: str
+    on: Literal["high", "low", "upper"]
+    doc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectKind:
     """One kind of subject of a decision, with its label, features and methods.
 
@@ -164,6 +181,7 @@ class SubjectKind:
         labels: ``(tables, subjects, as_of) -> labels``; uses only rows with ``known_at <= as_of``.
         metrics: Names in ``weaver_forge.metrics``; promotion is decided on the first.
         candidates: What the candidate rows are ("service that caused it"); empty when there are none.
+        actions: Action classes that hooks may take on it, each of which earns its own level.
     """
 
     entity: str
@@ -185,6 +203,7 @@ class SubjectKind:
     candidates: str = ""
     judged_per: tuple[str, ...] = ()
     one_sided_for: timedelta = timedelta(0)
+    actions: tuple[Action, ...] = ()
 
     @property
     def key_names(self) -> tuple[str, ...]:
@@ -206,7 +225,6 @@ class DecisionSpec:
         summary: One sentence for people.
         reads: Core tables that history, current, features and labels may use.
         sources: Source name -> what is lost without it, in words ("git": "nothing can be predicted").
-        actions: Action classes a hook may take on it ("order_tests", "skip_tests", "block_change", ...).
         score_unit: What the number means ("probability of a failure", "requests per minute").
         kinds: At least one.
     """
@@ -215,7 +233,6 @@ class DecisionSpec:
     summary: str
     reads: tuple[Table, ...]
     sources: Mapping[str, str]
-    actions: tuple[str, ...]
     score_unit: str
     kinds: tuple[SubjectKind, ...]
 
@@ -275,7 +292,6 @@ def spec_as_data(spec: DecisionSpec) -> dict[str, Any]:
         "name": spec.name,
         "summary": spec.summary,
         "sources": dict(spec.sources),
-        "actions": list(spec.actions),
         "score_unit": spec.score_unit,
         "kinds": [
             {
@@ -290,6 +306,7 @@ def spec_as_data(spec: DecisionSpec) -> dict[str, Any]:
                 "baseline": kind.baseline.name,
                 "model": kind.model.name,
                 "candidates": kind.candidates,
+                "actions": [{"name": action.name, "on": action.on, "doc": action.doc} for action in kind.actions],
                 "table": prediction_table(spec, kind).name,
             }
             for kind in spec.kinds
