@@ -5,17 +5,21 @@ Put here only what must happen inside an append. Reading is in ``ledger`` and ``
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from weaver_forge.errors import ContractError
+from weaver_forge.ledger import roots
 from weaver_forge.ledger.canonical import Value, instant_text, row_sha256, stored_values
-from weaver_forge.ledger.chain import head_of, make_link
+from weaver_forge.ledger.chain import make_link, newest_link
 from weaver_forge.ledger.identity import idempotency_key, uuid7
-from weaver_forge.ledger.schema import CHAIN, ROW_SHA256, STAMPS, LedgerTable, Schema
-from weaver_forge.ledger.stores import Row, Store
+from weaver_forge.ledger.schema import CHAIN, ROOTS, ROW_SHA256, LedgerTable, Schema
+from weaver_forge.ledger.stores import Store
 
 StoredRow = dict[str, Value]
+Link = dict[str, Any]
 
 _LOOKUP = 500
 """Keys asked for at once; SQLite before 3.32 takes at most 999 parameters."""
@@ -31,19 +35,77 @@ def append(store: Store, schema: Schema, kind: str, rows: Sequence[Mapping[str, 
         ContractError: If the kind is unknown, a row does not fit its table, or a known row says otherwise.
         StoreBusy: If another append held the ledger for too long.
     """
+    return append_all(store, [prepared(schema, kind, rows, now)], schema)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Rows that were checked and brought into the form in which they are stored.
+
+    Args:
+        now: The writer's clock, canonical.
+    """
+
+    table: LedgerTable
+    rows: list[StoredRow]
+    now: str
+
+
+def prepared(schema: Schema, kind: str, rows: Sequence[Mapping[str, Any]], now: datetime) -> Request:
+    """Check rows before the head lock is taken: a batch with a bad row must not keep others waiting.
+
+    Raises:
+        ContractError: If the kind is unknown or a row does not fit its table.
+    """
     try:
         table = schema.table(kind)
     except KeyError as error:
         raise ContractError(str(error.args[0]), where="ledger") from error
-    # Checked before the lock is taken: a batch with a bad row must not keep others waiting.
-    prepared = [stored_values(table, row) for row in _completed(table, rows, now)]
-    if not prepared:
-        return 0
+    if table is ROOTS:
+        raise ContractError("daily roots are made by the ledger itself", where="ledger roots", do="Call seal")
+    return Request(table, [stored_values(table, row) for row in _completed(table, rows, now)], instant_text(now))
+
+
+def append_all(store: Store, requests: Sequence[Request], schema: Schema) -> list[int]:
+    """Add what is new of several requests in one transaction: all of them are durable on return, or none.
+
+    Neighbours of one kind share a link; the order of the requests is the order of their rows in the chain.
+
+    Returns:
+        Rows added, a request.
+
+    Raises:
+        ContractError: If one of them contradicts what is known. Nothing is added.
+        StoreBusy: If another append held the ledger for too long.
+    """
+    if not any(request.rows for request in requests):
+        return [0] * len(requests)
+    added: list[int] = []
     with store.write():
-        new = _new(store, table, prepared)
-        if new:
-            _write(store, schema, table, new, instant_text(now))
-    return len(new)
+        newest = newest_link(store)
+        for _, neighbours in groupby(requests, key=lambda request: request.table.kind):
+            group = list(neighbours)
+            table, now = group[0].table, max(request.now for request in group)
+            new = _new(store, table, [request.rows for request in group])
+            added += [len(rows) for rows in new]
+            together = [row for rows in new for row in rows]
+            if together:
+                sealed = roots.due(store, schema, newest, now)
+                if sealed:
+                    newest = _write(store, schema, ROOTS, [sealed], now, newest)
+                newest = _write(store, schema, table, together, now, newest)
+    return added
+
+
+def seal(store: Store, schema: Schema, now: datetime) -> bool:
+    """Make the root of the newest day if that has ended and has none; tells whether one was made."""
+    at = instant_text(now)
+    with store.write():
+        newest = newest_link(store)
+        sealed = roots.due(store, schema, newest, at)
+        if sealed:
+            _write(store, schema, ROOTS, [sealed], at, newest)
+    return sealed is not None
 
 
 def _completed(table: LedgerTable, rows: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[dict[str, Any]]:
@@ -70,19 +132,22 @@ def _prediction_key(row: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _new(store: Store, table: LedgerTable, rows: Sequence[StoredRow]) -> list[StoredRow]:
-    """The rows that are neither in the ledger nor earlier in the batch."""
-    known = _known(store, table, rows)
-    new = []
-    for row in rows:
-        identity = _identity(table, row)
-        before = known.get(identity)
-        if before is None:
-            known[identity] = row
-            new.append(row)
-        elif not table.idempotent_by:
-            _refuse_contradiction(table, before, row)
-    return new
+def _new(store: Store, table: LedgerTable, batches: Sequence[Sequence[StoredRow]]) -> list[list[StoredRow]]:
+    """The rows of each batch that are neither in the ledger nor earlier among these."""
+    known = _known(store, table, [row for rows in batches for row in rows])
+    found: list[list[StoredRow]] = []
+    for rows in batches:
+        new = []
+        for row in rows:
+            identity = _identity(table, row)
+            before = known.get(identity)
+            if before is None:
+                known[identity] = row
+                new.append(row)
+            elif not table.idempotent_by:
+                _refuse_contradiction(table, before, row)
+        found.append(new)
+    return found
 
 
 def _identity(table: LedgerTable, row: StoredRow) -> tuple[Value, ...]:
@@ -117,13 +182,15 @@ def _refuse_contradiction(table: LedgerTable, before: StoredRow, row: StoredRow)
         )
 
 
-def _write(store: Store, schema: Schema, table: LedgerTable, rows: Sequence[StoredRow], now: str) -> None:
-    """Insert the rows and the link that covers them."""
+def _write(
+    store: Store, schema: Schema, table: LedgerTable, rows: Sequence[StoredRow], now: str, newest: Link | None
+) -> Link:
+    """Insert the rows and the link that covers them; returns the link."""
     if table.kind == "outcomes":
         _fill_supersedes(store, rows)
-    head = head_of(store)
-    batch_seq = (head.batch_seq if head else 0) + 1
+    batch_seq = (newest["batch_seq"] if newest else 0) + 1
     hashed = table.hashed(schema.version)
+    present = [column for column in table.stored if column.since <= schema.version]
     stored, hashes = [], []
     for position, row in enumerate(rows):
         stamps: StoredRow = {
@@ -135,14 +202,12 @@ def _write(store: Store, schema: Schema, table: LedgerTable, rows: Sequence[Stor
         values = {**stamps, **row}
         row_hash = row_sha256(hashed, [values[column.name] for column in hashed])
         hashes.append(row_hash)
-        stored.append(_in_order({**values, ROW_SHA256: row_hash}, table))
-    store.insert(table.kind, [column.name for column in table.stored], stored)
-    link = make_link(head, kind=table.kind, row_hashes=hashes, recorded_at=now, version=schema.version)
+        values[ROW_SHA256] = row_hash
+        stored.append(tuple(values[column.name] for column in present))
+    store.insert(table.kind, [column.name for column in present], stored)
+    link = make_link(newest, kind=table.kind, row_hashes=hashes, recorded_at=now, version=schema.version)
     store.insert("chain", [column.name for column in CHAIN], [tuple(link[column.name] for column in CHAIN)])
-
-
-def _in_order(values: Mapping[str, Any], table: LedgerTable) -> Row:
-    return tuple(values[column.name] for column in (*STAMPS, *table.columns))
+    return link
 
 
 def _fill_supersedes(store: Store, rows: Sequence[StoredRow]) -> None:

@@ -20,6 +20,12 @@ Value = str | int | float | bool | None
 
 _INT64 = 2**63
 
+# SQLite keeps booleans as 0 and 1 (row_text makes them booleans again); whatever else somebody put there is hashed as
+# it is, as its repr where it is no JSON, and so changes the hash.
+_HASHED = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=repr)
+
+_LINKED = tuple(column.name for column in CHAIN if column.name != "hash")
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; ASCII only, so that no byte sequence can fail to be stored.
@@ -62,20 +68,31 @@ def loaded(columns: Iterable[LedgerColumn], values: Iterable[Any]) -> dict[str, 
     }
 
 
-def row_sha256(columns: Sequence[LedgerColumn], values: Sequence[Any]) -> str:
-    """Hash a row over these columns. Takes raw stored values, also ones that somebody tampered with."""
-    document = {
-        column.name: _boolean(value) if column.type == "BOOLEAN" else value
+def row_text(columns: Sequence[LedgerColumn], values: Sequence[Any]) -> str:
+    """The JSON of a row over these columns. Takes raw stored values, also ones that somebody tampered with."""
+    return _HASHED.encode({
+        column.name: bool(value) if column.type == "BOOLEAN" and type(value) is int and value in {0, 1} else value
         for column, value in zip(columns, values, strict=True)
-    }
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=repr)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    })  # fmt: skip
+
+
+def row_sha256(columns: Sequence[LedgerColumn], values: Sequence[Any]) -> str:
+    """Hash a row over these columns, as hex."""
+    return text_sha256(row_text(columns, values))
+
+
+def link_text(link: Mapping[str, Any]) -> str:
+    """The JSON of a chain link over all its columns but ``hash``."""
+    return _HASHED.encode({name: link[name] for name in _LINKED})
 
 
 def link_sha256(link: Mapping[str, Any]) -> str:
-    """Hash a chain link over all its columns but ``hash``."""
-    document = {column.name: link[column.name] for column in CHAIN if column.name != "hash"}
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=repr)
+    """Hash a chain link over all its columns but ``hash``, as hex."""
+    return text_sha256(link_text(link))
+
+
+def text_sha256(text: str) -> str:
+    """Hex SHA-256 of ASCII text."""
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
@@ -152,11 +169,6 @@ def _in_json(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _boolean(value: Any) -> Any:
-    """SQLite keeps booleans as 0 and 1. Anything else stays as it is and so changes the hash."""
-    return bool(value) if type(value) is int and value in {0, 1} else value
 
 
 def _same(value: Any) -> Any:

@@ -29,7 +29,8 @@ where not exists (
   where n.prediction_id = o.prediction_id and (n.batch_seq, n.position) > (o.batch_seq, o.position)
 )"""
 
-_REFUSE = "the ledger is append-only: nothing may be changed or removed"
+REFUSE = "the ledger is append-only: nothing may be changed or removed"
+"""What the guards say."""
 
 
 def create(schema: Schema, dialect: Dialect) -> Iterator[str]:
@@ -97,7 +98,7 @@ def _guards(name: str, dialect: Dialect) -> Iterator[str]:
         for verb in ("update", "delete"):
             yield (
                 f'create trigger "{name}_refuse_{verb}" before {verb} on "{name}" '
-                f"begin select raise(abort, '{_REFUSE}'); end"
+                f"begin select raise(abort, '{REFUSE}'); end"
             )
     else:
         yield (
@@ -109,6 +110,6 @@ def _guards(name: str, dialect: Dialect) -> Iterator[str]:
 _REFUSE_FUNCTION = f"""
 create function refuse_change() returns trigger language plpgsql as $$
 begin
-  raise exception '{_REFUSE}';
+  raise exception '{REFUSE}';
 end
 $$"""

@@ -1,30 +1,26 @@
-"""The ledger itself: open it, append to it, verify it, look one row up.
+"""The ledger itself: open it, append to it, verify it. Looking rows up is in ``reading``, figures are in ``queries``.
 
-Put a figure (a count, a score, a list for a page) in :mod:`weaver_forge.ledger.queries`; the methods here that
-give figures only pass on to it. Opening and appending load neither SQLAlchemy nor polars.
+Opening and appending load neither SQLAlchemy nor polars.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from weaver_forge.errors import ConfigurationError, ContractError, MissingInput
-from weaver_forge.ledger import appending, chain, ddl, queries
-from weaver_forge.ledger.canonical import instant_text, loaded
+from weaver_forge.errors import ConfigurationError, MissingInput
+from weaver_forge.ledger import appending, chain, ddl, roots, verifying
+from weaver_forge.ledger.reading import Reading
 from weaver_forge.ledger.schema import CURRENT, Schema
 from weaver_forge.ledger.stores import Store, open_store
 
 
-class Ledger:
+class Ledger(Reading):
     """Append-only tables under one hash chain. One per thread; processes may share the database.
 
     Rows are plain dicts. What comes out has naive UTC datetimes, lists and dicts; what goes in may also have
     ISO text and JSON text.
     """
-
-    def __init__(self, store: Store, schema: Schema) -> None:
-        self._store, self._schema = store, schema
 
     @classmethod
     def open(cls, url: str, *, create: bool = True, schema: Schema = CURRENT) -> "Ledger":
@@ -75,90 +71,22 @@ class Ledger:
         """
         return appending.append(self._store, self._schema, kind, rows, now)
 
-    def verify(self, *, known: chain.Head | None = None) -> chain.Verification:
-        """Check every row and link; see :func:`weaver_forge.ledger.chain.verify`."""
-        return chain.verify(self._store, self._schema, known=known)
+    def verify(self, *, known: "verifying.Known | Iterable[verifying.Known] | None" = None) -> verifying.Verification:
+        """Check every row, link and root; see :func:`weaver_forge.ledger.verifying.verify`.
+
+        Args:
+            known: Heads and daily roots kept elsewhere.
+        """
+        noted = () if known is None else (known,) if isinstance(known, chain.Head | roots.Root) else known
+        return verifying.verify(self._store, self._schema, known=noted)
 
     def head(self) -> chain.Head | None:
         """The newest link, to be kept elsewhere and handed to :meth:`verify` later; None when empty."""
         return chain.head_of(self._store)
 
-    def select(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Rows of a query over the stored text form. For ``queries``; callers ask that module."""
-        return self._store.query(sql, parameters)
-
-    def rows(
-        self,
-        kind: str,
-        where: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        *,
-        columns: Sequence[str] = (),
-        outcome: Sequence[str] = (),
-    ) -> list[dict[str, Any]]:
-        """Rows of a kind as values.
-
-        Args:
-            kind: The table; ``r`` in SQL.
-            where: SQL after the table's name: joins, where, order by, limit.
-            parameters: Values of the ``:named`` parameters.
-            columns: Columns to give; all where empty.
-            outcome: Columns to give besides of ``newest_outcomes``, which ``where`` joins as ``o``.
-
-        Raises:
-            ContractError: If there is no such kind.
-        """
-        try:
-            stored = self._schema.table(kind).stored
-        except KeyError as error:
-            raise ContractError(str(error.args[0]), where="ledger") from error
-        wanted = [("r", c) for c in stored if not columns or c.name in columns]
-        wanted += [("o", c) for c in self._schema.table("outcomes").stored if c.name in outcome]
-        listed = ", ".join(f'{alias}."{column.name}"' for alias, column in wanted)
-        sql = f'select {listed} from "{kind}" r {where}'  # noqa: S608 - names from schema.py, where from queries.py
-        return [loaded([column for _, column in wanted], row) for row in self._store.query(sql, parameters)]
-
-    def prediction(self, prediction_id: str) -> dict[str, Any] | None:
-        """A prediction by its full id."""
-        return next(iter(self.rows("predictions", "where prediction_id = :id", {"id": prediction_id})), None)
-
-    def decision(self, decision_id: str) -> dict[str, Any] | None:
-        """A decision by its full id."""
-        return next(iter(self.rows("decisions", "where decision_id = :id", {"id": decision_id})), None)
-
-    def approval(self, *, decision: str, unit: str, hook: str, now: datetime) -> dict[str, Any] | None:
-        """A person's yes that holds now, the one that expires last; None when there is none."""
-        found = self.rows(
-            "approvals",
-            "where decision = :decision and unit = :unit and hook = :hook "
-            "and approved_at <= :now and expires_at > :now order by expires_at desc limit 1",
-            {"decision": decision, "unit": unit, "hook": hook, "now": instant_text(now)},
-        )
-        return found[0] if found else None
-
-    def tail(self, kind: str, n: int) -> list[dict[str, Any]]:
-        """The last n rows of a kind, oldest first."""
-        return queries.tail(self, kind, n)
-
-    def unresolved(self, decision: str, entity: str) -> list[dict[str, Any]]:
-        """Predictions whose outcome is still open."""
-        return queries.unresolved(self, decision, entity)
-
-    def resolved(self, decision: str, entity: str, *, origin: str | None = None) -> list[dict[str, Any]]:
-        """Predictions with their newest, mature outcome."""
-        return queries.resolved(self, decision, entity, origin=origin)
-
-    def counts(self, decision: str, entity: str) -> dict[str, dict[str, int]]:
-        """Per origin: n, n_mature, n_pending, n_unresolvable."""
-        return queries.counts(self, decision, entity)
-
-    def latest_scores(self) -> list[dict[str, Any]]:
-        """The newest score per decision, entity, origin and metric."""
-        return queries.latest_scores(self)
-
-    def latest_evaluations(self) -> list[dict[str, Any]]:
-        """The newest evaluation per decision, entity and metric."""
-        return queries.latest_evaluations(self)
+    def seal(self, *, now: datetime) -> bool:
+        """Make the daily root that is due, if one is; appends do so by themselves when a later day begins."""
+        return appending.seal(self._store, self._schema, now)
 
 
 def _bring_forward(store: Store, schema: Schema, *, create: bool) -> None:

@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 from weaver_forge.errors import UsageError
 
 if TYPE_CHECKING:
-    from weaver_forge.ledger.ledger import Ledger
+    from weaver_forge.ledger.reading import Reading
 
 NEEDED = 30
 """Mature predictions below which the scoreboard shows no number."""
 
 
-def totals(ledger: "Ledger") -> list[dict[str, Any]]:
+def totals(ledger: "Reading") -> list[dict[str, Any]]:
     """Predictions per decision, entity and origin: n, n_mature, n_pending, n_unresolvable."""
     names = ("decision", "entity", "origin", "n", "n_mature", "n_pending", "n_unresolvable")
     return [dict(zip(names, row, strict=True)) for row in ledger.select(_TOTALS, {"d": None, "e": None})]
 
 
-def counts(ledger: "Ledger", decision: str, entity: str) -> dict[str, dict[str, int]]:
+def counts(ledger: "Reading", decision: str, entity: str) -> dict[str, dict[str, int]]:
     """The same for one decision and entity, by origin."""
     rows = ledger.select(_TOTALS, {"d": decision, "e": entity})
     names = ("n", "n_mature", "n_pending", "n_unresolvable")
     return {row[2]: dict(zip(names, row[3:], strict=True)) for row in rows}
 
 
-def latest_scores(ledger: "Ledger") -> list[dict[str, Any]]:
+def latest_scores(ledger: "Reading") -> list[dict[str, Any]]:
     """The newest score per decision, entity, origin and metric."""
     return ledger.rows(
         "scores",
@@ -39,7 +39,7 @@ def latest_scores(ledger: "Ledger") -> list[dict[str, Any]]:
     )
 
 
-def latest_evaluations(ledger: "Ledger") -> list[dict[str, Any]]:
+def latest_evaluations(ledger: "Reading") -> list[dict[str, Any]]:
     """The newest evaluation per decision, entity and metric: promoted or not, and why."""
     return ledger.rows(
         "evaluations",
@@ -49,7 +49,7 @@ def latest_evaluations(ledger: "Ledger") -> list[dict[str, Any]]:
     )
 
 
-def scoreboard(ledger: "Ledger", *, needed: int = NEEDED) -> list[dict[str, Any]]:
+def scoreboard(ledger: "Reading", *, needed: int = NEEDED) -> list[dict[str, Any]]:
     """The newest scores with what may be said about each.
 
     Adds to a score: ``state`` (measured, insufficient, not_estimable), ``n_needed``, ``beats_baseline`` (True,
@@ -63,13 +63,13 @@ def scoreboard(ledger: "Ledger", *, needed: int = NEEDED) -> list[dict[str, Any]
     return [_board_row(score, needed) for score in latest_scores(ledger)]
 
 
-def tail(ledger: "Ledger", kind: str, n: int) -> list[dict[str, Any]]:
+def tail(ledger: "Reading", kind: str, n: int) -> list[dict[str, Any]]:
     """The last n rows of a kind in the order of the chain, oldest first."""
     newest = ledger.rows(kind, "order by batch_seq desc, position desc limit :n", {"n": max(n, 0)})
     return newest[::-1]
 
 
-def unresolved(ledger: "Ledger", decision: str, entity: str) -> list[dict[str, Any]]:
+def unresolved(ledger: "Reading", decision: str, entity: str) -> list[dict[str, Any]]:
     """Predictions without a mature or unresolvable outcome, oldest first.
 
     Each row: prediction_id, subject, unit, origin, predicted_at, made_at, resolve_by (null where unstated).
@@ -84,7 +84,7 @@ def unresolved(ledger: "Ledger", decision: str, entity: str) -> list[dict[str, A
     )
 
 
-def resolved(ledger: "Ledger", decision: str, entity: str, *, origin: str | None = None) -> list[dict[str, Any]]:
+def resolved(ledger: "Reading", decision: str, entity: str, *, origin: str | None = None) -> list[dict[str, Any]]:
     """Predictions joined with their newest outcome where that is mature, in the order of the chain.
 
     Each row: all numbers of the prediction and its baseline, ids, subject, unit, times, origin, model, and
@@ -101,7 +101,7 @@ def resolved(ledger: "Ledger", decision: str, entity: str, *, origin: str | None
     )
 
 
-def show(ledger: "Ledger", prefix: str) -> dict[str, Any]:
+def show(ledger: "Reading", prefix: str) -> dict[str, Any]:
     """A decision with its predictions, outcomes, approvals and policy, by id or unique beginning of one.
 
     An id of a prediction gives that prediction, its outcomes, and the decisions that rest on it.
@@ -133,7 +133,7 @@ def show(ledger: "Ledger", prefix: str) -> dict[str, Any]:
     }
 
 
-def _find(ledger: "Ledger", prefix: str) -> tuple[str, str]:
+def _find(ledger: "Reading", prefix: str) -> tuple[str, str]:
     """The one decision or prediction whose id begins so; an exact id wins over longer ones."""
     found = ledger.select(_FIND, {"p": prefix, "end": prefix + "~"}) if prefix else []
     exact = [row for row in found if row[1] == prefix]
@@ -146,7 +146,7 @@ def _find(ledger: "Ledger", prefix: str) -> tuple[str, str]:
     raise UsageError(f"more than one row begins like this: {some}", where=where, do="Give more of the id")
 
 
-def _of_each(ledger: "Ledger", kind: str, column: str, ids: list[str]) -> list[dict[str, Any]]:
+def _of_each(ledger: "Reading", kind: str, column: str, ids: list[str]) -> list[dict[str, Any]]:
     """All rows of these ids, superseded ones included, in the order of the chain."""
     rows = [
         row
@@ -156,7 +156,7 @@ def _of_each(ledger: "Ledger", kind: str, column: str, ids: list[str]) -> list[d
     return sorted(rows, key=operator.itemgetter("batch_seq", "position"))
 
 
-def _policy(ledger: "Ledger", decisions: list[dict[str, Any]]) -> str | None:
+def _policy(ledger: "Reading", decisions: list[dict[str, Any]]) -> str | None:
     for sha256 in {row["policy_sha256"] for row in decisions} - {None}:
         for row in ledger.rows("policies", "where policy_sha256 = :id", {"id": sha256}):
             return str(row["text"])
