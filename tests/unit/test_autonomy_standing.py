@@ -81,7 +81,7 @@ def test_the_progress_is_told_in_trials() -> None:
 
     assert standing.n == pytest.approx(12, abs=0.1)
     assert (standing.n_mature, standing.n_needed, standing.next_bar) == (12, 20, 0.8)
-    assert standing.reason == "assisted: 12 of 20 trials, lower bound 0.694"
+    assert standing.reason == "assisted: 12 of 20 trials, lower bound 0.693"
 
 
 def test_replayed_trials_count_at_their_weight() -> None:
