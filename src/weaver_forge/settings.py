@@ -127,8 +127,9 @@ class Settings:
 
     @property
     def policy(self) -> Path:
-        """The reviewed policy file."""
-        return self.root / "policy.yaml"
+        """The reviewed policy file; the blueprint's ``pipeline.yaml`` where there is no ``policy.yaml``."""
+        own, blueprint = self.root / "policy.yaml", self.root / "pipeline.yaml"
+        return blueprint if blueprint.is_file() and not own.is_file() else own
 
     @property
     def dagster_home(self) -> Path:

@@ -89,6 +89,13 @@ SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("verify", "weaver_forge.cli.ledger:verify", "Check the hash chain."),
         ),
     ),
+    "policy": (
+        "What hooks may do, and what that means in numbers.",
+        (
+            ("check", "weaver_forge.cli.policy:check", "Read a policy file and say what it means; errors name the line."),
+            ("show", "weaver_forge.cli.policy:show", "The policy that holds here."),
+        ),
+    ),
     "semconv": (
         "The semantic conventions, and what telemetry makes of them.",
         (

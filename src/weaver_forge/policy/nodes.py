@@ -22,7 +22,7 @@ from weaver_forge.errors import PolicyError
 
 # C-made loader where PyYAML has it: the gate reads a policy on every start.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MONEY = re.compile(r"(?P<amount>\d+(?:\.\d+)?)(?:\s+(?P<currency>[A-Za-z]{3}))?")
+_MONEY = re.compile(r"(?P<amount>\d+(?:\.\d+)?)(?:\s+(?P<currency>[A-Z]{3}))?")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d)?(?:\s?(?:[Zz]|[+-]\d\d:\d\d))?)?")
 
 Path = tuple[str | int, ...]

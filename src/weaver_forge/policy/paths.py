@@ -43,7 +43,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     for place, part in enumerate(parts):
         last = place == len(parts) - 1
         if part == "**":
-            expression += ".*" if last else "(?:.*/)?"
+            expression += (".+/.*" if only_folder else ".*") if last else "(?:.*/)?"
         else:
             expression += _name(part) + ("" if last else "/")
     below = "/.*" if only_folder else "(?:/.*)?"

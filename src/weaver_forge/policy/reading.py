@@ -4,9 +4,11 @@ Put here checks that need more than one key. How text becomes structs is ``nodes
 which is read here too, is ``pipeline``'s.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
+import yaml
 from msgspec import UNSET
 
 from weaver_forge.contracts.values import Level
@@ -14,7 +16,8 @@ from weaver_forge.errors import PolicyError
 from weaver_forge.policy import money, paths, windows
 from weaver_forge.policy.document import FROM_COSTS, VERSION, BlastRadius, Costs, Freeze, Policy, Rules
 from weaver_forge.policy.effective import THRESHOLDS, Rule, effective
-from weaver_forge.policy.nodes import Document, Path
+from weaver_forge.policy.nodes import Document, Path, nearest
+from weaver_forge.policy.pipeline import TOP, WRAPPERS, is_pipeline, read_pipeline
 
 FORMER = {"level": "ceiling"}
 """Former name of a key -> its name now."""
@@ -38,7 +41,7 @@ def parse(text: str, name: str) -> Policy:
 
 
 def read(text: str, name: str) -> Reading:
-    """Read a policy document.
+    """Read a policy document, ``policy.yaml`` or the blueprint's ``pipeline.yaml``.
 
     Args:
         text: The YAML text.
@@ -51,16 +54,28 @@ def read(text: str, name: str) -> Reading:
     document = Document(name, FORMER)
     root = document.compose(text)
     top = document.mapping(root, "the policy")
-    if "version" not in top and not set(top) - set(Policy.__struct_fields__):
+    if is_pipeline(top):
+        policy = read_pipeline(document, root)
+    elif "version" not in top and not set(top) - set(Policy.__struct_fields__):
         raise PolicyError("version is missing", where=name, do=f"Add `version: {VERSION}` as the first line")
-    policy: Policy = document.struct(root, Policy, ())
+    else:
+        _refuse_unknown(document, top)
+        policy = document.struct(root, Policy, ())
+    policy = _in_one_currency(document, policy)
     _check(document, policy)
     return Reading(policy=policy, notes=tuple(document.notes))
 
 
+def _refuse_unknown(document: Document, top: Mapping[str, tuple[yaml.Node, yaml.Node]]) -> None:
+    """An unknown key at the top may be meant for either form of the document."""
+    for text, (key, _) in top.items():
+        if text not in Policy.__struct_fields__:
+            known = [*Policy.__struct_fields__, *WRAPPERS, *TOP]
+            raise document.error(key, f"unknown key {text!r} in the policy", nearest(text, known))
+
+
 def _check(document: Document, policy: Policy) -> None:
     """Everything that a single key does not show."""
-    _check_currency(document, policy)
     layers: list[tuple[Path, Rules]] = [(("scopes", str(name)), rules) for name, rules in policy.scopes.items()]
     for name, decision in policy.decisions.items():
         layers.append((("decisions", name), decision))
@@ -117,8 +132,6 @@ def _check_effective(document: Document, rule: Rule) -> None:
     for key in THRESHOLDS:
         if key in rule.from_costs and key not in rule.derived:
             _raise_underivable(document, rule, key)
-    if rule.derived and not rule.prices.currency:
-        raise document.error_at(("costs",), "costs have no currency", "Add `currency: EUR` or the one you count in")
     given = {"review_at", "deny_at"} <= rule.origin.keys() and not rule.from_costs & {"review_at", "deny_at"}
     if given and rule.review_at is not None and rule.deny_at is not None and rule.review_at > rule.deny_at:
         about = f"{rule.decision}.{rule.action}" if rule.action else rule.decision
@@ -145,25 +158,31 @@ def _path(rule: Rule, key: str) -> Path:
     return (*parts, key)
 
 
-def _check_currency(document: Document, policy: Policy) -> None:
-    """One currency in the whole document: amounts are never converted, so they may never be mixed."""
-    every: list[tuple[Path, Costs]] = [((), policy.costs)] if policy.costs is not UNSET else []
-    for path, rules in _with_costs(policy):
-        every.append((path, rules))
+def _in_one_currency(document: Document, policy: Policy) -> Policy:
+    """The policy with its one currency at the top: amounts are never converted, so they may never be mixed."""
+    every = _with_costs(policy)
     stated: dict[str, Path] = {}
     for path, costs in every:
         if costs.currency is not UNSET:
             stated.setdefault(costs.currency, (*path, "costs", "currency"))
     for where, currency in document.currencies.items():
-        stated.setdefault(currency.upper(), where)
+        stated.setdefault(currency, where)
     if len(stated) > 1:
         (first, _), (second, where), *_ = stated.items()
         what = f"an amount in {second} beside amounts in {first}: currencies are never mixed"
         raise document.error_at(where, what, f"Write every amount in {first}")
+    if every and not stated:
+        where = (*every[0][0], "costs")
+        raise document.error_at(where, "costs have no currency", "Add `currency: EUR` or the one you count in")
+    if not stated:
+        return policy
+    top = policy.costs if policy.costs is not UNSET else Costs()
+    return msgspec.structs.replace(policy, costs=msgspec.structs.replace(top, currency=next(iter(stated))))
 
 
 def _with_costs(policy: Policy) -> list[tuple[Path, Costs]]:
-    found: list[tuple[Path, Costs]] = []
+    """Every place with costs, the document's own first."""
+    found: list[tuple[Path, Costs]] = [((), policy.costs)] if policy.costs is not UNSET else []
     for scope, rules in policy.scopes.items():
         if rules.costs is not UNSET:
             found.append((("scopes", str(scope)), rules.costs))
