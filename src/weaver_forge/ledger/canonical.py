@@ -34,7 +34,7 @@ def canonical_json(value: Any) -> str:
         ValueError: If it holds NaN or an infinity.
         TypeError: If it holds something that is neither JSON nor an instant.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_in_json)
+    return _CANONICAL.encode(value)
 
 
 def instant_text(value: datetime) -> str:
@@ -54,10 +54,11 @@ def stored_values(table: LedgerTable, row: Mapping[str, Any]) -> dict[str, Value
     Raises:
         ContractError: If a column is unknown, missing, of the wrong type, or holds NaN or an infinity.
     """
-    unknown = row.keys() - {column.name for column in table.columns}
+    unknown = row.keys() - table.names
     if unknown:
         raise ContractError(f"unknown columns {sorted(unknown)}", where=f"ledger {table.kind}", do="Leave them out")
-    return {column.name: _stored(table, column, row.get(column.name)) for column in table.columns}
+    given = row.get
+    return {column.name: _stored(table, column, given(column.name)) for column in table.columns}
 
 
 def loaded(columns: Iterable[LedgerColumn], values: Iterable[Any]) -> dict[str, Any]:
@@ -97,15 +98,19 @@ def text_sha256(text: str) -> str:
 
 
 def _stored(table: LedgerTable, column: LedgerColumn, value: Any) -> Value:
-    where = f"ledger {table.kind}.{column.name}"
+    if value is None and column.nullable:
+        return None
+    where = "ledger {}.{}"
     if value is None:
-        if column.nullable:
-            return None
-        raise ContractError("a value is missing", where=where, do=f"Give it: {column.doc}")
+        raise ContractError(
+            "a value is missing", where=where.format(table.kind, column.name), do=f"Give it: {column.doc}"
+        )
     try:
         return _WRITERS[column.type](value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ContractError(f"{value!r:.80} cannot be stored as {column.type}: {error}", where=where) from error
+        raise ContractError(
+            f"{value!r:.80} cannot be stored as {column.type}: {error}", where=where.format(table.kind, column.name)
+        ) from error
 
 
 def _write_text(value: Any) -> str:
@@ -155,12 +160,10 @@ def _write_json(value: Any) -> str:
     """Text is read as JSON first: the published tables carry lists as JSON text."""
     document = json.loads(value) if isinstance(value, str) else value
     if isinstance(document, Mapping):
-        document = dict(document)
-    elif isinstance(document, (list, tuple)):
-        document = list(document)
-    else:
-        raise TypeError("not a list or an object")
-    return canonical_json(document)
+        return canonical_json(dict(document))
+    if isinstance(document, (list, tuple)):
+        return canonical_json(document)
+    raise TypeError("not a list or an object")
 
 
 def _in_json(value: Any) -> str:
@@ -174,6 +177,8 @@ def _in_json(value: Any) -> str:
 def _same(value: Any) -> Any:
     return value
 
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_in_json)
 
 _WRITERS: dict[str, Callable[[Any], Value]] = {
     "VARCHAR": _write_text,

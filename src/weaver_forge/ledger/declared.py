@@ -4,7 +4,7 @@ The tables are in :mod:`weaver_forge.ledger.tables_record` and :mod:`weaver_forg
 puts them together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from weaver_forge.contracts.table import Column
 
@@ -49,6 +49,12 @@ class LedgerTable:
     indexes: tuple[tuple[str, ...], ...] = ()
     since: int = 1
     later_indexes: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    names: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Names of the kind's own columns."""
+
+    def __post_init__(self) -> None:
+        """Look the names up once: every row that is appended asks for them."""
+        object.__setattr__(self, "names", frozenset(column.name for column in self.columns))
 
     @property
     def identity(self) -> tuple[str, ...]:

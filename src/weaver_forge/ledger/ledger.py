@@ -71,6 +71,10 @@ class Ledger(Reading):
         """
         return appending.append(self._store, self._schema, kind, rows, now)
 
+    def append_all(self, requests: Sequence[appending.Request]) -> list[int]:
+        """Add several prepared requests in one transaction; see :func:`weaver_forge.ledger.appending.append_all`."""
+        return appending.append_all(self._store, requests, self._schema)
+
     def verify(self, *, known: "verifying.Known | Iterable[verifying.Known] | None" = None) -> verifying.Verification:
         """Check every row, link and root; see :func:`weaver_forge.ledger.verifying.verify`.
 

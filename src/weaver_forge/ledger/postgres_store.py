@@ -153,7 +153,8 @@ class PostgresStore:
             return ConfigurationError(
                 f"no PostgreSQL driver: {error}", where=self.where, do="Install weaver-forge[scale]"
             )
-        state = getattr(getattr(error, "orig", None), "sqlstate", None)
+        original = getattr(error, "orig", None)
+        state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)  # psycopg 3, psycopg2
         if state in _BUSY:
             return StoreBusy("another process holds the ledger", where=self.where, do="Try again when it is done")
         if state in _FULL:
