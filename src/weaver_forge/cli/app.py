@@ -86,13 +86,14 @@ SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("tail", "weaver_forge.cli.ledger:tail", "The newest rows of a kind."),
             ("show", "weaver_forge.cli.ledger:show", "A decision or prediction with everything that hangs on it."),
             ("score", "weaver_forge.cli.ledger:score", "How predictions turned out, against the baseline."),
-            ("verify", "weaver_forge.cli.ledger:verify", "Check the hash chain."),
+            ("verify", "weaver_forge.cli.ledger:verify", "Check every row, the hash chain and its daily roots."),
+            ("export", "weaver_forge.cli.ledger:export", "Rows of any kind as JSON lines, CSV or Parquet."),
         ),
     ),
     "policy": (
         "What hooks may do, and what that means in numbers.",
         (
-            ("check", "weaver_forge.cli.policy:check", "Read a policy file and say what it means; errors name the line."),
+            ("check", "weaver_forge.cli.policy:check", "Read a policy file and say what it means."),
             ("show", "weaver_forge.cli.policy:show", "The policy that holds here."),
         ),
     ),

@@ -11,7 +11,7 @@ from weaver_forge.errors import UsageError
 from weaver_forge.hooks.facts import instant, plain
 from weaver_forge.ledger import Ledger
 from weaver_forge.ledger.queries import show
-from weaver_forge.policy import Policy, effective, parse
+from weaver_forge.policy import effective, in_force
 
 
 def approve(
@@ -30,7 +30,7 @@ def approve(
     at = deployment()
     now = at.now()
     policy_text = at.policy.read_text(encoding="utf-8") if at.policy.is_file() else ""
-    policy = parse(policy_text, str(at.policy)) if policy_text else Policy(version=1)
+    policy = in_force(policy_text, str(at.policy))
     with Ledger.open(at.ledger_url, create=False) as ledger:
         found = show(ledger, decision_id)
         if found["kind"] != "decision":

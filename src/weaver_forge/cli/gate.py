@@ -1,7 +1,9 @@
 """``gate``: the verdict on a change, deployment or any other subject, as text and exit code."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,9 +13,17 @@ from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, facts_of, headline
-from weaver_forge.hooks.revision import SHALLOW, LocalRepository, looks_like_commit, repository_at
+from weaver_forge.hooks.revision import (
+    SHALLOW,
+    LocalRepository,
+    changed_paths,
+    known_paths,
+    looks_like_commit,
+    repository_at,
+)
 
 if TYPE_CHECKING:
+    from weaver_forge.hooks.asking import ChangedPaths
     from weaver_forge.hooks.ci_gate import GateAnswer, OnDemand
 
 BUDGET_S = 10.0
@@ -31,6 +41,8 @@ def gate(
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
     hook: str = "ci",
     actor: str = "",
+    base: str = "",
+    tag: tuple[str, ...] = (),
     on_demand: bool = True,
     spool: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -47,6 +59,8 @@ def gate(
         from_: A deployment, its published folder, or one snapshot file; wins over the deployment found from here.
         hook: Name of this enforcement point; approvals hold for it alone.
         actor: Who asks, for the record.
+        base: With --change: where the change began (the target branch), so that all its files count as changed.
+        tag: A word for what this is, for exceptions of freeze windows (hotfix, rollback); repeat it for more.
         on_demand: Whether a prediction may be computed now where none is published.
         spool: Folder for the decision where no ledger is in reach.
         json: Print the whole answer as JSON.
@@ -61,8 +75,10 @@ def gate(
         hook=hook,
         actor=actor,
         no_on_demand=refusal(repository, change, on_demand=on_demand),
+        tags=tag,
     )
     around = at.circumstances(spool=spool, on_demand=computing(at, repository, BUDGET_S))
+    around = replace(around, changed_paths=paths_of(at, repository, base))
     answer = ci_gate.gate(request, around)
     if json:
         text.as_json(answer_as_data(answer))
@@ -79,6 +95,7 @@ def show(answer: "GateAnswer") -> None:
     for title, lines in facts_of(answer):
         text.group(title, lines)
     text.group("Policy", answer.ruling.reasons)
+    text.group("Rules that fired", answer.ruling.rules)
     text.out(f"\nDecision {answer.decision_id} ({answer.recorded})")
     if answer.ruling.exit_code:
         text.out(f"A person's yes: weaver-forge approve {answer.decision_id} --actor NAME --reason WHY")
@@ -124,6 +141,23 @@ def revision_of(change: str, repository: LocalRepository | None) -> str:
         where = str(repository.root) if repository else "no git repository here"
         raise UsageError(f"revision {change!r} is not known", where=where, do="Give a commit id, a branch or a tag")
     return found or change.lower()
+
+
+def paths_of(at: Place, repository: LocalRepository | None, base: str) -> "ChangedPaths":
+    """A way to the files that a change touches: the repository here, else what the snapshot has of it."""
+    start = repository.resolve(base) if repository and base else None
+    if base and start is None:
+        where = str(repository.root) if repository else "no git repository here"
+        raise UsageError(f"base {base!r} is not known", where=where, do="Give a commit id, a branch or a tag")
+
+    def paths(subject: Mapping[str, Any]) -> tuple[str, ...] | None:
+        revision = str(subject.get("revision") or "")
+        found = changed_paths(repository.root, revision, start or "") if repository and revision else None
+        if found is None and at.snapshot is not None:
+            return known_paths(at.snapshot, subject)
+        return found
+
+    return paths
 
 
 def refusal(repository: LocalRepository | None, change: str | None, *, on_demand: bool) -> str:

@@ -66,14 +66,14 @@ class Place:
         """
         from weaver_forge.hooks.ci_gate import Circumstances
         from weaver_forge.hooks.standing import read_standings
-        from weaver_forge.policy import Policy, parse
+        from weaver_forge.policy import in_force
 
         beside = self.snapshot.path.parent if self.snapshot else None
         default = self.settings.spool if self.is_deployment else Path.cwd() / LOCAL_SPOOL
         return Circumstances(
             snapshot=self.snapshot,
             problem=self.problem,
-            policy=parse(self.policy_text, self.policy_name) if self.policy_text else Policy(version=1),
+            policy=in_force(self.policy_text, self.policy_name),
             policy_text=self.policy_text,
             ledger=self.ledger,
             on_demand=on_demand,

@@ -4,32 +4,30 @@ Put here the order of events: published prediction, else on-demand scoring, else
 record. Reading files and the clock is the caller's work; judging is ``policy``'s; printing is ``cli``'s.
 """
 
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
-from weaver_forge.hooks.asking import Asked, ChangedPaths, gated_action, question
+from weaver_forge.hooks.asking import Asked, ChangedPaths, gated_action, inputs_of, question
+from weaver_forge.hooks.found import Found, Rows, identity_of, missing_sources, of_one_unit, view_of
 from weaver_forge.hooks.record import Record, open_record
 from weaver_forge.hooks.revision import known_revision
 from weaver_forge.hooks.standing import Standings
 from weaver_forge.hooks.subject import Kind, kind_for, unit_of
 from weaver_forge.hooks.usage import counting
 from weaver_forge.ledger import uuid7
-from weaver_forge.policy import Policy, PredictionView, Question, Ruling, effective, evaluate
+from weaver_forge.policy import Policy, Question, Ruling, effective, evaluate
 
 if TYPE_CHECKING:
     from weaver_forge.ledger import Ledger
     from weaver_forge.snapshot import Snapshot
 
-Rows = list[dict[str, Any]]
 OnDemand = Callable[[str, str, Mapping[str, str]], Rows]
 """``(decision, entity, subject) -> prediction rows``, within its budget; raises WeaverForgeError otherwise."""
 
@@ -116,14 +114,6 @@ class GateAnswer:
     question: Question | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    rows: Rows
-    reason: str = ""
-    contradiction: str = ""
-    remark: str = ""
-
-
 def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
     """Answer, and write the decision down.
 
@@ -137,7 +127,7 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
         computed = _on_demand(request, kind, around, found.reason or "the published prediction is stale")
         # A stale prediction that cannot be made anew stays what it is: policy says how old it may be.
         found = computed if computed.rows or not found.rows else replace(found, remark=computed.reason)
-    values = {**_whole_subject(request, kind, around), **_identity(kind, found.rows)}
+    values = {**_whole_subject(request, kind, around), **identity_of(kind, found.rows)}
     subject = {k: str(v) for k, v in values.items() if v and (k in request.match or k in kind.get("decided_per", ()))}
     unit = unit_of(kind, values) if kind else "|".join(str(value) for value in values.values() if value)
     record = open_record(around.ledger, decision=request.decision, unit=unit, hook=request.hook, now=around.now)
@@ -154,9 +144,9 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
                 now=around.now,
                 action=gated_action(kind),
                 tags=request.tags,
-                prediction=_view(found),
+                prediction=view_of(found),
                 approval=record.approval,
-                sources_missing=_missing(found.rows),
+                sources_missing=missing_sources(found.rows),
                 unknown_reason="" if found.rows else found.contradiction or found.reason,
                 standings=around.standings,
             ),
@@ -173,7 +163,7 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
             ruling=ruling,
             predictions=found.rows,
             candidates=_candidates(request.decision, kind, found.rows, around.snapshot),
-            losses={name: spec.get("sources", {}).get(name, "") for name in _missing(found.rows)},
+            losses={name: spec.get("sources", {}).get(name, "") for name in missing_sources(found.rows)},
             snapshot_version=around.snapshot.version if around.snapshot else None,
             score_unit=str(spec.get("score_unit", "")),
             kind=kind,
@@ -213,6 +203,12 @@ def decision_row(answer: GateAnswer, around: Circumstances) -> dict[str, Any]:
         "snapshot_version": answer.snapshot_version,
         "made_at": around.now,
         "expires_at": ruling.expires_at,
+        "action": ruling.action or None,
+        "ceiling": str(ruling.ceiling),
+        "earned": str(ruling.earned),
+        "held_out": ruling.held_out,
+        "draw": ruling.draw,
+        "inputs": inputs_of(answer.question, ruling) if answer.question is not None else None,
     }
 
 
@@ -225,55 +221,30 @@ def _spec(decision: str, snapshot: "Snapshot | None") -> Mapping[str, Any]:
     return snapshot.specs[decision]
 
 
-def _published(request: GateRequest, kind: Kind, around: Circumstances) -> _Found:
+def _published(request: GateRequest, kind: Kind, around: Circumstances) -> Found:
     if around.snapshot is None:
-        return _Found([], around.problem or "nothing is published yet")
+        return Found([], around.problem or "nothing is published yet")
     try:
         rows = around.snapshot.predictions(request.decision, kind["entity"], request.match)
     except (SourceError, duckdb.Error) as error:
-        return _Found([], f"the snapshot cannot be read: {str(error).splitlines()[0]}")
+        return Found([], f"the snapshot cannot be read: {str(error).splitlines()[0]}")
     asked = ", ".join(f"{name} {value}" for name, value in request.match.items())
-    return _of_one_unit(rows, kind, request.repo_id) if rows else _Found([], f"no prediction is published for {asked}")
+    return of_one_unit(rows, kind, request.repo_id) if rows else Found([], f"no prediction is published for {asked}")
 
 
-def _of_one_unit(rows: Rows, kind: Kind, repo_id: str) -> _Found:
-    """Keep the rows of one decision unit; several units, or two numbers for one subject, contradict each other."""
-    own = [row for row in rows if row.get("repo_id") == repo_id]
-    rows = own or rows
-    units = sorted({unit_of(kind, row) for row in rows})
-    if len(units) > 1:
-        shown = ", ".join(units[:3]) + (", ..." if len(units) > 3 else "")
-        return _Found([], contradiction=f"the question matches {len(units)} subjects: {shown}")
-    said: dict[tuple[Any, ...], float | None] = {}
-    for row in rows:
-        subject = tuple(row.get(name) for name in kind["key"])
-        if subject in said and said[subject] != row.get("probability"):
-            return _Found(rows, contradiction="two predictions for the same subject disagree")
-        said[subject] = row.get("probability")
-    return _Found(sorted(rows, key=_worst_first))
-
-
-def _worst_first(row: Mapping[str, Any]) -> tuple[bool, float, float]:
-    """A number that is no probability must be seen by policy, so it comes first of all."""
-    probability, score = row.get("probability"), row.get("score")
-    impossible = probability is not None and not 0 <= probability <= 1
-    ranked = [-value if value is not None and not math.isnan(value) else 0.0 for value in (probability, score)]
-    return (not impossible, ranked[0], ranked[1])
-
-
-def _on_demand(request: GateRequest, kind: Kind, around: Circumstances, reason: str) -> _Found:
+def _on_demand(request: GateRequest, kind: Kind, around: Circumstances, reason: str) -> Found:
     if request.no_on_demand:
-        return _Found([], f"{reason}; nothing was computed now: {request.no_on_demand}")
+        return Found([], f"{reason}; nothing was computed now: {request.no_on_demand}")
     if around.on_demand is None or not kind:
-        return _Found([], reason)
+        return Found([], reason)
     try:
         rows = around.on_demand(request.decision, kind["entity"], _whole_subject(request, kind, around))
     except WeaverForgeError as error:
-        return _Found([], f"{reason}; computing one now failed: {error}")
-    return _of_one_unit(rows, kind, request.repo_id) if rows else _Found([], f"{reason}; nor could one be computed now")
+        return Found([], f"{reason}; computing one now failed: {error}")
+    return of_one_unit(rows, kind, request.repo_id) if rows else Found([], f"{reason}; nor could one be computed now")
 
 
-def _is_stale(request: GateRequest, found: _Found, around: Circumstances) -> bool:
+def _is_stale(request: GateRequest, found: Found, around: Circumstances) -> bool:
     rule = effective(around.policy, request.decision)
     made_at: datetime = found.rows[0]["made_at"]
     return around.now - made_at > timedelta(hours=rule.max_age_hours)
@@ -285,27 +256,6 @@ def _whole_subject(request: GateRequest, kind: Kind, around: Circumstances) -> d
     if "revision" not in request.match or own or around.snapshot is None:
         return {**own, **request.match}
     return {**request.match, **known_revision(around.snapshot, request.match["revision"])}
-
-
-def _view(found: _Found) -> PredictionView | None:
-    if not found.rows:
-        return None
-    worst = found.rows[0]
-    return PredictionView(
-        probability=worst.get("probability"),
-        made_at=worst["made_at"],
-        data_as_of=worst.get("data_as_of"),
-        contradiction=found.contradiction,
-        value=worst.get("value"),
-    )
-
-
-def _identity(kind: Kind, rows: Rows) -> dict[str, Any]:
-    return {name: rows[0][name] for name in kind["decided_per"] if rows[0].get(name) is not None} if rows else {}
-
-
-def _missing(rows: Rows) -> Sequence[str]:
-    return cast("list[str]", json.loads(rows[0].get("sources_missing") or "[]")) if rows else []
 
 
 def _candidates(decision: str, kind: Kind, rows: Rows, snapshot: "Snapshot | None") -> Rows:

@@ -20,7 +20,7 @@ def headline(answer: GateAnswer) -> str:
     """Verdict, level and what it is about, in one line."""
     ruling = answer.ruling
     about = answer.unit.replace("|", " ") or answer.request.decision
-    shadow = "" if ruling.applied else ", not enforced"
+    shadow = "" if ruling.applied else ", held out: not enforced" if ruling.held_out else ", not enforced"
     return f"{str(ruling.verdict).upper()} {answer.request.decision} for {about} (level {ruling.level}{shadow})"
 
 
@@ -124,6 +124,14 @@ def answer_as_data(answer: GateAnswer, *, rows: int = 20) -> dict[str, Any]:
         "verdict": str(ruling.verdict),
         "exit_code": ruling.exit_code,
         "level": str(ruling.level),
+        "action": ruling.action,
+        "ceiling": str(ruling.ceiling),
+        "earned": str(ruling.earned),
+        "by": ruling.by,
+        "takes": ruling.takes,
+        "acts": ruling.acts,
+        "held_out": ruling.held_out,
+        "draw": ruling.draw,
         "scope": str(ruling.scope),
         "applied": ruling.applied,
         "freshness": str(ruling.freshness),

@@ -6,9 +6,10 @@ Reading history belongs in ``sources``.
 
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from weaver_forge.contracts.identity import local_repo_id, repo_id_from_remote
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SHALLOW = "shallow clone: fetch full history (actions/checkout fetch-depth: 0)"
 CHANGES = "core_changes__changes"
+FILES = "core_changes__files"
 _HEX = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -54,16 +56,52 @@ def known_revision(snapshot: "Snapshot", revision: str) -> dict[str, str]:
     return found[0] if len(found) == 1 else {}
 
 
+def changed_paths(root: Path, revision: str, base: str = "") -> tuple[str, ...] | None:
+    """The files that a revision changes, both names of a renamed one; None where git cannot say.
+
+    Args:
+        root: The repository.
+        revision: A commit id.
+        base: Where the change began: what came since the two parted counts. Empty: against the first parent.
+    """
+    listing = ("--name-only", "--no-renames", "-z", "-r")
+    if base:
+        said = _git(root, "diff", *listing[:3], "--end-of-options", f"{base}...{revision}", strip=False)
+    else:
+        said = _git(
+            root, "diff-tree", "--root", "--no-commit-id", "-m", "--first-parent", *listing, revision, strip=False
+        )
+    return None if said is None else tuple(part for part in said.split("\0") if part)
+
+
+def known_paths(snapshot: "Snapshot", subject: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The files of an ingested change by their names after it; None where the change is not known."""
+    if not {CHANGES, FILES} <= set(snapshot.tables()) or not {"repo_id", "revision"} <= set(subject):
+        return None
+    key = [str(subject["repo_id"]), str(subject["revision"])]
+    where = "where repo_id = ? and revision = ?"
+    if not snapshot.rows(f"select 1 from {CHANGES} {where}", key):  # noqa: S608 - constants
+        return None
+    return tuple(row["path"] for row in snapshot.rows(f"select path from {FILES} {where} order by path", key))  # noqa: S608
+
+
 def looks_like_commit(revision: str) -> bool:
     """Whether the text may be a commit id or an abbreviation of one, so that a snapshot can be asked."""
     return _HEX.fullmatch(revision.lower()) is not None
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str, strip: bool = True) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    if done.returncode != 0:
+        return None
+    return done.stdout.strip() or None if strip else done.stdout

@@ -15,7 +15,7 @@ from weaver_forge.policy.effective import Rule, effective, lowest
 from weaver_forge.policy.lots import draw_of
 from weaver_forge.policy.paths import protected
 from weaver_forge.policy.question import Approval, PredictionView, Question, Ruling, Usage, question_of
-from weaver_forge.policy.reading import Reading, parse, read
+from weaver_forge.policy.reading import Reading, in_force, parse, read
 from weaver_forge.policy.ruling import evaluate
 from weaver_forge.policy.schema import json_schema
 from weaver_forge.policy.table import exit_code
@@ -39,6 +39,7 @@ __all__ = [
     "effective",
     "evaluate",
     "exit_code",
+    "in_force",
     "json_schema",
     "lowest",
     "parse",

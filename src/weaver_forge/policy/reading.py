@@ -40,6 +40,11 @@ def parse(text: str, name: str) -> Policy:
     return read(text, name).policy
 
 
+def in_force(text: str, name: str) -> Policy:
+    """The policy of this text; where there is none, one that leaves every decision to its defaults."""
+    return parse(text, name) if text.strip() else Policy(version=VERSION)
+
+
 def read(text: str, name: str) -> Reading:
     """Read a policy document, ``policy.yaml`` or the blueprint's ``pipeline.yaml``.
 
