@@ -8,6 +8,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from weaver_forge.errors import UsageError
+from weaver_forge.ledger.roots import Root, recorded
 
 if TYPE_CHECKING:
     from weaver_forge.ledger.reading import Reading
@@ -67,6 +68,11 @@ def tail(ledger: "Reading", kind: str, n: int) -> list[dict[str, Any]]:
     """The last n rows of a kind in the order of the chain, oldest first."""
     newest = ledger.rows(kind, "order by batch_seq desc, position desc limit :n", {"n": max(n, 0)})
     return newest[::-1]
+
+
+def roots(ledger: "Reading") -> list[Root]:
+    """The daily Merkle roots, oldest first: to be kept elsewhere, as the head is."""
+    return recorded(ledger.select)
 
 
 def unresolved(ledger: "Reading", decision: str, entity: str) -> list[dict[str, Any]]:

@@ -13,25 +13,32 @@ if TYPE_CHECKING:
     from weaver_forge.ledger.ledger import Ledger
 
 
-def acted_units(ledger: "Ledger", *, decision: str, action: str, unit: str, now: datetime, hours: float) -> int:
-    """Different units that a hook held back on a prediction in the window; ``unit`` itself is left out."""
-    return _count(ledger, _ACTED, decision, action, unit, now, hours)
+def acted_units(
+    ledger: "Ledger", *, decision: str, action: str, unit: str, now: datetime, hours: float, stops: bool
+) -> int:
+    """Different units that a hook held back on a prediction in the window; ``unit`` itself is left out.
+
+    Args:
+        ledger: The ledger.
+        decision: Its name.
+        action: Action class; empty for the decision as a whole.
+        unit: The one that is asked about now.
+        now: End of the window, naive UTC.
+        hours: Length of the window.
+        stops: Whether those count that a person could still let through (supervised).
+    """
+    window = _window(decision, action, unit, now, hours)
+    return int(ledger.select(_ACTED, {**window, "stops": int(stops)})[0][0])
 
 
 def decided_units(ledger: "Ledger", *, decision: str, action: str, unit: str, now: datetime, hours: float) -> int:
     """Different units that were decided on in the window; ``unit`` itself is left out."""
-    return _count(ledger, _DECIDED, decision, action, unit, now, hours)
+    return int(ledger.select(_DECIDED, _window(decision, action, unit, now, hours))[0][0])
 
 
-def _count(ledger: "Ledger", sql: str, decision: str, action: str, unit: str, now: datetime, hours: float) -> int:
-    parameters: dict[str, Any] = {
-        "decision": decision,
-        "action": action,
-        "unit": unit,
-        "since": instant_text(now - timedelta(hours=hours)),
-        "now": instant_text(now),
-    }
-    return int(ledger.select(sql, parameters)[0][0])
+def _window(decision: str, action: str, unit: str, now: datetime, hours: float) -> dict[str, Any]:
+    about = {"decision": decision, "action": action, "unit": unit}
+    return {**about, "since": instant_text(now - timedelta(hours=hours)), "now": instant_text(now)}
 
 
 _DECIDED = """
@@ -44,7 +51,7 @@ where decision = :decision and made_at > :since and made_at <= :now
 # What a person's rule or an unknown held back is no act on a prediction. Stored JSON has no spaces.
 _ACTED = (
     _DECIDED
-    + """  and exit_code <> 0 and verdict in ('deny', 'review')
+    + """  and exit_code <> 0 and verdict in ('deny', 'review') and (level = 'autonomous' or :stops = 1)
   and (inputs is null or inputs not like '%"by":"person"%')
 """
 )
