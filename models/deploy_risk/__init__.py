@@ -90,7 +90,7 @@ def _changes(maturity: timedelta) -> SubjectKind:
             estimator.fit_model(estimator.CHANGES),
             estimator.predict_model(estimator.CHANGES),
         ),
-        actions=(Action(name="block_change", on="high", doc="The change is not merged."),),
+        actions=(Action(name="hold_change", on="high", doc="The change is not merged.", hides_outcome=True),),
         metrics=METRICS,
     )
 
@@ -125,7 +125,9 @@ def _deployments() -> SubjectKind:
             estimator.fit_model(estimator.DEPLOYMENTS),
             estimator.predict_model(estimator.DEPLOYMENTS),
         ),
-        actions=(Action(name="hold_deployment", on="high", doc="The rollout waits or goes slower."),),
+        actions=(
+            Action(name="hold_deployment", on="high", doc="The rollout waits or goes slower.", hides_outcome=True),
+        ),
         metrics=METRICS,
     )
 

@@ -67,7 +67,7 @@ def configure(
         labels=_labels.labels,
         baseline=NAIVE,
         model=POOL,
-        actions=(Action(name="scale_out", on="upper", doc="Capacity is set ahead of the load."),),
+        actions=(Action(name="scale", on="upper", doc="Capacity is set ahead of the load."),),
         metrics=METRICS,
     )
     return DecisionSpec(

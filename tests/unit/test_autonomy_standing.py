@@ -33,7 +33,8 @@ def trials(
         {
             "unit": [f"u{number}" for number in range(n)],
             "known_at": [START + step * number for number in range(n)],
-            "is_right": is_right,
+            "right": [float(flag) for flag in is_right],
+            "share": [float(flag) for flag in is_right],
             "probability": chance if isinstance(chance, list) else [chance] * n,
             "weight": [weight] * n,
             "is_enforced": [is_enforced] * n,

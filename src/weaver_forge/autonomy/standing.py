@@ -58,9 +58,10 @@ class Terms:
         half_life: After which a trial counts half.
         enforced_half_life: The same where the hook acted; longer, so that acting does not starve the record.
         promotion_delay: Between a promotion's proposal and the earliest assessment that may make it.
-        stale_after: Age of the newest mature trial from which nothing counts as known.
+        stale_after: Age of the newest mature trial, or of the newest data, from which nothing counts as known.
         calibration_tolerance: How far probabilities may be off.
         drift_distance: Kolmogorov-Smirnov distance from which what comes in is not what earned the level.
+        drift_p: Chance at which such a distance is none.
     """
 
     ceiling: Level
@@ -70,9 +71,10 @@ class Terms:
     half_life: timedelta = timedelta(days=90)
     enforced_half_life: timedelta = timedelta(days=365)
     promotion_delay: timedelta = timedelta(hours=24)
-    stale_after: timedelta = timedelta(days=30)
-    calibration_tolerance: float = 0.1
-    drift_distance: float = 0.3
+    stale_after: timedelta = timedelta(days=14)
+    calibration_tolerance: float = 0.05
+    drift_distance: float = 0.2
+    drift_p: float = 0.001
 
     def bar_of(self, level: Level) -> float:
         """The bar of a level above assisted."""
@@ -92,10 +94,12 @@ class Standing:
         n: Trials behind the bound, weighted by origin and age.
         n_right: Those of them that came out right.
         n_mature: Trials as they are counted by hand.
+        n_replay: Those of them that are from replayed history.
         n_needed: Trials that the next level needs if all further ones come out right; None at the ceiling.
         bound: Time-uniform lower bound of the precision.
         next_bar: Bar of the next level; None at the ceiling.
         counts_from: Trials known before do not count: since the last demotion for what they showed.
+        oldest_at: When the oldest trial that counts became known.
         newest_at: When the newest mature trial became known.
         earned_until: Trials known until then carried the promotion; what comes in is compared with those.
     """
@@ -108,12 +112,32 @@ class Standing:
     n: float = 0.0
     n_right: float = 0.0
     n_mature: int = 0
+    n_replay: int = 0
     n_needed: int | None = None
     bound: float = 0.0
     next_bar: float | None = None
     counts_from: datetime | None = None
+    oldest_at: datetime | None = None
     newest_at: datetime | None = None
     earned_until: datetime | None = None
+
+
+STRETCHES = (1, 2, 3, 4, 5, 10, 20, 50, 100)
+"""Lengths for which a level's promise is said."""
+
+
+def promise(level: Level, terms: Terms) -> str:
+    """What takes a level back at once, in words: so many wrong ones of the newest trials, in whatever order."""
+    if level is Level.ASSISTED:
+        return ""
+    bar, said, least = terms.bar_of(level), [], 0
+    for length in STRETCHES:
+        wrong = sequential.wrong_to_refute(bar, length, WORSE_AT)
+        if wrong > length or wrong == least:
+            continue
+        said.append(f"{wrong} wrong in a row" if wrong == length else f"{wrong} of the last {length}")
+        least = wrong
+    return ", ".join(said[:3])
 
 
 NOTHING_EARNED = Standing(level=Level.ASSISTED, reason="no trial yet")
@@ -133,7 +157,7 @@ def assess(trials: Trials, before: Standing, terms: Terms, *, now: datetime, hal
     if before.counts_from is not None:
         known = known.filter(pl.col("known_at") > before.counts_from)
     measured = _measured(known, before, terms, now)
-    doubt = _switched_off(terms, halted) or _doubt(known, trials.recent_probability, before, terms, now)
+    doubt = _switched_off(terms, halted) or _doubt(known, trials, before, terms, now)
     if doubt is not None:
         return _without_trust(measured, doubt, terms, now)
     carried = _carried(measured.bound, terms)
@@ -151,10 +175,10 @@ def _measured(known: pl.DataFrame, before: Standing, terms: Terms, now: datetime
     The first holds at all times together, as every weight is fixed when a trial is seen. The second lets old evidence
     go. Whoever needs both to pass a bar passes it wrongly no more often than the first alone.
     """
-    right = known["is_right"].to_numpy()
+    right = known["right"].to_numpy()
     weight = known["weight"].to_numpy()
     faded = weight * _fading(known, terms, now)
-    counts = [(float(w[right].sum()), float(w[~right].sum())) for w in (weight, faded)]
+    counts = [(float((w * right).sum()), float((w * (1 - right)).sum())) for w in (weight, faded)]
     bounds = sequential.lower_bound(*np.transpose(counts), alpha=terms.alpha)
     s, f = counts[int(np.argmin(bounds))]
     upper = _next(before.level, terms)
@@ -168,16 +192,21 @@ def _measured(known: pl.DataFrame, before: Standing, terms: Terms, now: datetime
         n=s + f,
         n_right=s,
         n_mature=known.height,
+        n_replay=known.filter(pl.col("origin") == Origin.REPLAY).height,
         n_needed=None if more is None else math.ceil(s + f) + more,
         bound=float(np.min(bounds)),
         next_bar=bar,
+        oldest_at=_instant(known["known_at"].min()),
         newest_at=_newest(known),
     )
 
 
 def _newest(known: pl.DataFrame) -> datetime | None:
-    newest = known["known_at"].max()
-    return newest if isinstance(newest, datetime) else None
+    return _instant(known["known_at"].max())
+
+
+def _instant(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
 
 
 def _fading(known: pl.DataFrame, terms: Terms, now: datetime) -> Floats:
@@ -202,41 +231,55 @@ def _switched_off(terms: Terms, halted: str) -> _Doubt | None:
     return None
 
 
-def _doubt(known: pl.DataFrame, recent: Floats, before: Standing, terms: Terms, now: datetime) -> _Doubt | None:
+def _doubt(known: pl.DataFrame, trials: Trials, before: Standing, terms: Terms, now: datetime) -> _Doubt | None:
     """Why nothing may rest on the record now; None where nothing speaks against it."""
     if before.level is Level.ASSISTED and before.proposed is None:
         return None
-    live = known.filter(pl.col("origin") == Origin.LIVE).tail(LOOKED_BACK)
+    live = known.filter(pl.col("origin") != Origin.REPLAY).tail(LOOKED_BACK)
     bar = terms.bar_of(before.level if before.level is not Level.ASSISTED else before.proposed or Level.SUPERVISED)
-    evidence, length = sequential.worst_stretch(live["is_right"].to_numpy(), bar)
-    if evidence >= math.log(WORSE_AT):
-        wrong = length - int(live["is_right"].tail(length).sum())
-        return _Doubt(
-            Cause.PRECISION, f"{wrong} of the last {length} trials came out wrong: the precision is below {bar:g}"
-        )
-    chance, is_right = live["probability"].to_numpy(), live["is_right"].to_numpy()
-    bias = sequential.bias_evidence(chance, is_right, terms.calibration_tolerance)
-    if bias >= math.log(BIASED_AT):
-        return _Doubt(
-            Cause.CALIBRATION,
-            f"its probabilities are off by more than {terms.calibration_tolerance:g}: predicted"
-            f" {chance.mean():.3f}, came out {is_right.mean():.3f} in {live.height} trials",
-        )
-    return _drift(known, recent, before, terms) or _staleness(known, terms, now)
+    return (
+        _worse(live, bar)
+        or _biased(live, terms)
+        or _drift(known, trials.recent_probability, before, terms)
+        or _staleness(known, trials.data_as_of, terms, now)
+    )
 
 
-DRIFT_LEAST, DRIFT_ALPHA = 50, 0.001
-"""Trials on either side from which, and chance at which, what comes in is held to be other than what earned."""
+def _worse(live: pl.DataFrame, bar: float) -> _Doubt | None:
+    evidence, length = sequential.worst_stretch(live["right"].to_numpy(), bar)
+    if evidence < math.log(WORSE_AT):
+        return None
+    wrong = length - float(live["right"].tail(length).sum())
+    return _Doubt(
+        Cause.PRECISION, f"{wrong:.3g} of the last {length} trials came out wrong: the precision is below {bar:g}"
+    )
+
+
+def _biased(live: pl.DataFrame, terms: Terms) -> _Doubt | None:
+    chance, share = live["probability"].to_numpy(), live["share"].to_numpy()
+    if sequential.bias_evidence(chance, share, terms.calibration_tolerance) < math.log(BIASED_AT):
+        return None
+    return _Doubt(
+        Cause.CALIBRATION,
+        f"its probabilities are off by more than {terms.calibration_tolerance:g}: predicted"
+        f" {chance.mean():.3f}, came out {share.mean():.3f} in {live.height} trials",
+    )
+
+
+DRIFT_LEAST, DRIFT_MOST = 50, 2000
+"""Trials on either side from which what comes in may be held to be other than what earned the level, and the newest
+of the latter that it is compared with."""
 
 
 def _drift(known: pl.DataFrame, recent: Floats, before: Standing, terms: Terms) -> _Doubt | None:
     if before.earned_until is None:
         return None
-    earned = known.filter(pl.col("known_at") <= before.earned_until)["probability"].drop_nulls().to_numpy()
+    carried = known.filter(pl.col("known_at") <= before.earned_until)["probability"]
+    earned = carried.drop_nulls().tail(DRIFT_MOST).to_numpy()
     if min(len(earned), len(recent)) < DRIFT_LEAST:
         return None
     found = stats.ks_2samp(earned, recent)
-    if found.statistic < terms.drift_distance or found.pvalue > DRIFT_ALPHA:
+    if found.statistic < terms.drift_distance or found.pvalue > terms.drift_p:
         return None
     return _Doubt(
         Cause.DRIFT,
@@ -245,12 +288,12 @@ def _drift(known: pl.DataFrame, recent: Floats, before: Standing, terms: Terms) 
     )
 
 
-def _staleness(known: pl.DataFrame, terms: Terms, now: datetime) -> _Doubt | None:
-    newest = _newest(known)
-    if newest is None or now - newest <= terms.stale_after:
-        return None
-    days = (now - newest) / timedelta(days=1)
-    return _Doubt(Cause.STALENESS, f"the newest trial became known {days:.0f} days ago")
+def _staleness(known: pl.DataFrame, data_as_of: datetime | None, terms: Terms, now: datetime) -> _Doubt | None:
+    for newest, what in ((_newest(known), "trial became known"), (data_as_of, "data behind a prediction came in")):
+        if newest is not None and now - newest > terms.stale_after:
+            days = (now - newest) / timedelta(days=1)
+            return _Doubt(Cause.STALENESS, f"the newest {what} {days:.0f} days ago")
+    return None
 
 
 def _without_trust(measured: Standing, doubt: _Doubt, terms: Terms, now: datetime) -> Standing:
@@ -260,8 +303,8 @@ def _without_trust(measured: Standing, doubt: _Doubt, terms: Terms, now: datetim
         return fallen
     needed = sequential.trials_needed(terms.supervised_bar, alpha=terms.alpha)
     return replace(
-        fallen, n=0.0, n_right=0.0, n_mature=0, n_needed=needed, bound=0.0, next_bar=terms.supervised_bar,
-        counts_from=now,
+        fallen, n=0.0, n_right=0.0, n_mature=0, n_replay=0, n_needed=needed, bound=0.0,
+        next_bar=terms.supervised_bar, counts_from=now, oldest_at=None,
     )  # fmt: skip
 
 

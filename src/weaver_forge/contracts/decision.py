@@ -150,11 +150,14 @@ class Action:
             right where the outcome is 0. ``upper``: capacity for the 97.5 % quantile, right where the observed value
             does not exceed it.
         doc: What a hook does, in words.
+        hides_outcome: Taking it keeps what was predicted from happening, so that what follows shows nothing: a change
+            that was not merged breaks nothing.
     """
 
     name: str
     on: Literal["high", "low", "upper"]
     doc: str
+    hides_outcome: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

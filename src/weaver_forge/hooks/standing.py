@@ -16,6 +16,7 @@ from weaver_forge.policy import lowest
 STANDINGS = "standings.json"
 HALTED = "halted.json"
 ALL = "all"
+_REACHES = (ALL, *(scope.value for scope in Scope))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +66,24 @@ def read_standings(folder: Path | None) -> Standings:
     return Standings(levels=levels, ceilings=ceilings, halts=halts, notes=tuple(notes))  # type: ignore[arg-type] # four texts
 
 
+def read_halts(folder: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """What is halted and why, by scope or ``all``; and what could not be read, which halts everything."""
+    notes: list[str] = []
+    return _halts(folder / HALTED, notes), tuple(notes)
+
+
 def _halts(path: Path, notes: list[str]) -> dict[str, str]:
     found = _read(path, notes, "everything counts as halted")
     if found is None:
         return {ALL: f"{path.name} cannot be read"} if path.exists() else {}
+    rows = found.get("halted") if isinstance(found, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("scope") in _REACHES for row in rows):
+        notes.append(f"{path} is not what it should be, everything counts as halted")
+        return {ALL: f"{path.name} cannot be understood"}
     return {
-        str(row.get("scope") or ALL): f"{row.get('reason') or 'no reason given'} ({row.get('actor') or 'unknown'})"
-        for row in _rows(found, "halted")
-        if row.get("is_on", True)
+        str(row["scope"]): f"{row.get('reason') or 'no reason given'} ({row.get('actor') or 'unknown'})"
+        for row in rows
+        if row.get("is_on") is not False
     }
 
 

@@ -75,7 +75,7 @@ def _acted(decided: pl.DataFrame, approved: pl.DataFrame) -> pl.DataFrame:
     in_force = (pl.col("level") != Level.ASSISTED.value) & (pl.col("applied") | pl.col("held_out"))
     stopped = pl.col("applied") & (pl.col("exit_code") != 0) & ~pl.col("is_approved").fill_null(value=False)
     return (
-        newest.with_columns(pl.col("applied", "held_out").cast(pl.Boolean).fill_null(value=False))
+        newest.with_columns(pl.col("applied", "held_out").cast(pl.Boolean))
         .join(let_through, on=["unit", "hook"], how="left")
         .group_by("unit")
         .agg(in_force.any().alias("is_enforced"), stopped.any().alias("is_stopped"))
@@ -128,7 +128,7 @@ _SAID = {
 }  # fmt: skip
 
 _DECIDED = {
-    "unit": pl.String, "hook": pl.String, "level": pl.String, "applied": pl.Boolean, "held_out": pl.Boolean,
+    "unit": pl.String, "hook": pl.String, "level": pl.String, "applied": pl.Int64, "held_out": pl.Int64,
     "exit_code": pl.Int64,
 }  # fmt: skip
 
@@ -144,7 +144,8 @@ order by r.batch_seq, r.position
 
 _DECISIONS = """
 -- grain: decision, in the order of the chain
-select unit, hook, level, applied, held_out, exit_code from decisions
+select unit, hook, level, case when applied then 1 else 0 end, case when held_out then 1 else 0 end, exit_code
+from decisions
 where decision = :decision and entity = :entity
 order by batch_seq, position
 """

@@ -22,7 +22,7 @@ from weaver_forge.ledger.identity import uuid7
 if TYPE_CHECKING:
     from weaver_forge.ledger.ledger import Ledger
 
-KINDS = ("policies", "predictions", "decisions", "approvals")
+KINDS = ("policies", "predictions", "decisions", "approvals", "switches")
 """What may be spooled, in the order it is taken in."""
 
 _KEYS = {
@@ -30,6 +30,7 @@ _KEYS = {
     "predictions": "prediction_id",
     "decisions": "decision_id",
     "approvals": "approval_id",
+    "switches": "switch_id",
 }
 
 
