@@ -6,6 +6,7 @@ and anything a hook needs in weaver_forge: the gate runs where Dagster is not in
 
 import dagster as dg
 
+from assets.autonomy import autonomy_asset
 from assets.core import changes, ci, coverage, entities, logs, metrics, operations, semantics
 from assets.core.traces import trace_assets
 from assets.decisions import decision_assets, decision_tables
@@ -54,6 +55,7 @@ def build_defs(deployment: Deployment) -> dg.Definitions:
             *trace_assets(deployment.settings),
             *(asset for spec in specs for asset in decision_assets(spec)),
             spool_asset,
+            autonomy_asset(specs),
             overview_asset,
             snapshot_asset(specs),
         ],

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.autonomy import AUTONOMY
 from assets.core.traces import MARTS
 from assets.decisions import model_key, score_key
 from assets.fetching import fetch_job
@@ -53,8 +54,8 @@ def train_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
 
 
 def publish_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
-    """Predictions, scores of earlier ones, and the snapshot."""
-    keys = [SNAPSHOT]
+    """Predictions, scores of earlier ones, what has been earned, and the snapshot."""
+    keys = [SNAPSHOT, AUTONOMY]
     for spec in specs:
         for kind in spec.kinds:
             keys += [prediction_table(spec, kind).name, score_key(spec, kind)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.autonomy import assess_deployment
 from assets.core.traces import pending_days
 from assets.definitions import build_defs, open_deployment
 from assets.jobs import raw_keys, run_config, stale_keys
@@ -146,6 +147,7 @@ def ingest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     runner.ingest(inputs or None)
     for spec in runner.deployment.specs:
         _resolve(runner.deployment, spec)
+    assess_deployment(runner.deployment)
     return _finish(runner, emit, taken=True)
 
 

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from assets.autonomy import AUTONOMY
 from assets.core import changes
 from assets.core.traces import MARTS
 from assets.decisions import decision_assets, decision_tables, model_key, score_key
@@ -65,7 +66,7 @@ def test_asset_keys_are_the_declared_tables_the_models_their_scores_and_the_snap
     kinds = [(spec, kind) for spec in deployment.specs for kind in spec.kinds]
     learned = {key(spec, kind) for spec, kind in kinds for key in (model_key, score_key)}
 
-    assert set(assets) == {*declared(deployment), *learned, SNAPSHOT, OVERVIEW, SPOOL}
+    assert set(assets) == {*declared(deployment), *learned, SNAPSHOT, OVERVIEW, SPOOL, AUTONOMY}
 
 
 def test_a_code_location_is_loaded_without_touching_the_warehouse(
