@@ -6,6 +6,7 @@ Put here how hooks count. The query itself is the ledger's; what a used-up budge
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from weaver_forge.contracts.values import Level
 from weaver_forge.errors import WeaverForgeError
 from weaver_forge.hooks.asking import CountUsage
 from weaver_forge.hooks.record import Record
@@ -34,9 +35,11 @@ def counting(record: Record, now: datetime) -> CountUsage:
 def _counted(ledger: "Ledger", rule: Rule, unit: str, now: datetime) -> Usage:
     about: dict[str, Any] = {"decision": rule.decision, "action": rule.action, "unit": unit, "now": now}
     rate = blast = decided = 0
-    if rule.rate_limit is not None:
-        rate = acted_units(ledger, hours=rule.rate_limit.per_hours, **about)
-    if rule.blast_radius is not None:
-        blast = acted_units(ledger, hours=rule.blast_radius.per_hours, **about)
-        decided = decided_units(ledger, hours=rule.blast_radius.per_hours, **about)
+    # What is done at the level that a used-up budget leaves in force uses nothing of it up.
+    if (limit := rule.rate_limit) is not None:
+        rate = acted_units(ledger, hours=limit.per_hours, stops=limit.then is Level.ASSISTED, **about)
+    if (blast_radius := rule.blast_radius) is not None:
+        hours = blast_radius.per_hours
+        blast = acted_units(ledger, hours=hours, stops=blast_radius.then is Level.ASSISTED, **about)
+        decided = decided_units(ledger, hours=hours, **about)
     return Usage(rate_units=rate, blast_units=blast, decided_units=decided)
