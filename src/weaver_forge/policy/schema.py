@@ -19,6 +19,7 @@ from weaver_forge.policy.document import (
     Policy,
     RateLimit,
     Rules,
+    WithinReach,
 )
 
 _ARGUMENT = re.compile(r"^ {4,8}(?P<name>[a-z_]+): (?P<said>.+?)(?=^ {4,8}[a-z_]+: |\Z)", re.MULTILINE | re.DOTALL)
@@ -39,6 +40,8 @@ def json_schema() -> dict[str, Any]:
     for name in ("Rules", "ActionPolicy", "DecisionPolicy"):
         properties = definitions[name]["properties"]
         properties["level"] = {**properties["ceiling"], "description": "Former name of ceiling.", "deprecated": True}
+    # msgspec says the values of a mapping, not its keys.
+    definitions["Policy"]["properties"]["scopes"]["propertyNames"] = {"enum": [str(name) for name in WithinReach]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Weaver Forge policy",
