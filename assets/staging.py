@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from assets.handover import Located, Moved, fetch, locate
 from weaver_forge.contracts.batch import Batch, Rejected
 from weaver_forge.contracts.coded import Coded
 from weaver_forge.contracts.tables.operations import RAW_OTLP_SPANS
@@ -131,6 +132,13 @@ def decoded(
         WeaverForgeError: If a worker was killed.
     """
     one = partial(decode_and_stage, warehouse, lake, ptars=ptars)
+    located = partial(_located_and_staged, warehouse, lake, ptars=ptars)
+
+    def begun(name: str, messages: list[Message]) -> Future[Decoded]:
+        """Sent as places where that can be; if the bytes are not there any more, those that are here are decoded."""
+        place = locate(name, messages)
+        return pool.submit(located, name, place) if place else pool.submit(one, name, messages)
+
     if n_processes <= 1:
         gc.freeze()  # decoding makes lists and dicts; each search for garbage would go through all that was imported
         try:
@@ -141,10 +149,11 @@ def decoded(
         return
     # Spawned, not forked: Polars' threads do not survive a fork.
     pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), initializer=_begin)
-    waiting: deque[tuple[_Meta, Future[Decoded]]] = deque()
+    waiting: deque[tuple[_Meta, Future[Decoded], Callable[[], Decoded]]] = deque()
     try:
         for meta, name, messages in work:
-            waiting.append((meta, pool.submit(one, name, messages) if messages else _done()))
+            here = partial(one, name, messages)
+            waiting.append((meta, begun(name, messages) if messages else _done(), here))
             while len(waiting) > n_processes:
                 yield _next(waiting)
         while waiting:
@@ -153,10 +162,16 @@ def decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _next(waiting: "deque[tuple[_Meta, Future[Decoded]]]") -> tuple[_Meta, Decoded]:
-    meta, future = waiting.popleft()
+def _located_and_staged(warehouse: Path, lake: Path, name: str, place: Located, *, ptars: bool) -> Decoded:
+    return decode_and_stage(warehouse, lake, name, fetch(place), ptars=ptars)
+
+
+def _next(waiting: "deque[tuple[_Meta, Future[Decoded], Callable[[], Decoded]]]") -> tuple[_Meta, Decoded]:
+    meta, future, here = waiting.popleft()
     try:
         return meta, future.result()
+    except Moved:
+        return meta, here()
     except BrokenProcessPool as error:
         raise WeaverForgeError(
             "a worker process was killed",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
+from time import process_time
 
 import dagster as dg
 import duckdb
@@ -96,11 +97,14 @@ def _computed(
     red = touched.ranges([*minutes["minute_at"], *kindless], touched.MINUTE)
     hours = touched.ranges([*minutes["minute_at"].dt.truncate("1h"), *called], touched.HOUR)
     written = {table.name: 0 for table in MARTS}
+    took: dict[str, float] = {}
 
     def replace(table: Table, steps: list[touched.Range], of: _Compute) -> None:
         if steps:
+            begun = process_time()
             frame = pl.concat(of(con, first, last) for first, last in steps)
             written[table.name] = warehouse.replace_ranges(table, frame, steps)
+            took[table.name] = process_time() - begun
 
     red, hours = touched.pieces(red), touched.pieces(hours)
     replace(CORE_TRACE_RED_MINUTES, red, marts.red_minutes)
@@ -116,7 +120,10 @@ def _computed(
     with transaction(con):
         touched.points_are_of(con, stale)
     written |= {CORE_TRACE_MINUTES.name: minutes.height, CORE_TRACE_DAYS.name: len(stale)}
-    return {name: {"rows_written": n} for name, n in written.items()}
+    return {
+        name: {"rows_written": n, **({"cpu_seconds": round(took[name], 3)} if name in took else {})}
+        for name, n in written.items()
+    }
 
 
 def _narrow(warehouse: Warehouse, con: duckdb.DuckDBPyConnection, minutes: pl.DataFrame) -> None:

@@ -104,6 +104,7 @@ def settle(folder: str) -> Figures:
     """Every mart of the spans that a deployment has and whose marts it has not, in rounds until nothing is left."""
     warehouse = _deployment(Path(folder)).warehouse
     written: dict[str, int] = {}
+    cpu_of: dict[str, float] = {}
     watch = Watch()
     with warehouse.connect():
         show_and_count(warehouse)
@@ -111,7 +112,9 @@ def settle(folder: str) -> Figures:
             start, end = datetime.combine(days[0], clock()), datetime.combine(days[-1], clock()) + timedelta(days=1)
             for name, said in compute(warehouse, start, end).items():
                 written[name] = written.get(name, 0) + int(said["rows_written"])
-    return watch.read(sum(file.n_rows for file in warehouse.spans.ranges())) | {"rows_written": written}
+                cpu_of[name] = cpu_of.get(name, 0.0) + float(said.get("cpu_seconds", 0.0))
+    n_spans = sum(file.n_rows for file in warehouse.spans.ranges())
+    return watch.read(n_spans) | {"rows_written": written, "cpu_of": cpu_of}
 
 
 def receiver(folder: str, *, seconds: float, spans_per_second: int) -> Figures:

@@ -140,7 +140,7 @@ def chain(window: Window, name: str, framing: str) -> Iterator[Message | Rejecte
             continue
         position, offset, data = f"byte {window.offset}", window.offset, window.take(start, end)
         window.skip(end)
-        yield message(name, position, offset, data)
+        yield message(name, position, offset, data, header=start)
 
 
 def _goes_on(window: Window, end: int, framing: str) -> bool:

@@ -101,6 +101,10 @@ def _replaced(pieces: pl.Series, lists: Sequence[bytes], rows: set[int], unreada
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             unreadable[row] = f"its attributes cannot be read: {in_words(error)}"
             found[row] = None
+        else:
+            if any(not element.startswith("{") for element in found[row]):  # a text would pass for a cut piece
+                unreadable[row] = "its attributes cannot be read: one of them is no object of key and value"
+                found[row] = None
     return pl.Series(found, dtype=_LISTS)
 
 

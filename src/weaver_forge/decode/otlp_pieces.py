@@ -39,6 +39,7 @@ class Message:
         encoding: How they are encoded.
         offset: Byte offset of its frame (length included) in the decompressed file.
         signal: What it is about, found by its structure.
+        start: Byte offset of its own bytes in the decompressed file; None where they were compressed by themselves.
     """
 
     position: str
@@ -46,6 +47,7 @@ class Message:
     encoding: Encoding
     offset: int = 0
     signal: Signal = "traces"
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +131,19 @@ class Window:
         self._data, self._at, self.ended = b"", 0, True
 
 
-def message(name: str, position: str, offset: int, data: bytes, encoding: Encoding | None = None) -> Message | Rejected:
-    """Make a message of a frame's payload, which may be compressed by itself (the file exporter's older form)."""
+def message(
+    name: str, position: str, offset: int, data: bytes, encoding: Encoding | None = None, *, header: int = 0
+) -> Message | Rejected:
+    """Make a message of a frame's payload, which may be compressed by itself (the file exporter's older form).
+
+    Args:
+        name: The file.
+        position: Its place in words.
+        offset: Where its frame begins.
+        data: The payload.
+        encoding: Its encoding, where that is known.
+        header: Bytes of the frame before the payload.
+    """
     packed = data
     if data[:4] == ZSTD_MAGIC:
         try:
@@ -142,7 +155,7 @@ def message(name: str, position: str, offset: int, data: bytes, encoding: Encodi
         reason = f"a message of more than {MAX_MESSAGE_BYTES // 2**20} MiB: send smaller batches"
         return Rejected(name, position, reason, shown(packed), packed, offset)
     found = encoding or encoding_of(data)
-    return Message(position, data, found, offset, signal_of(data, found))
+    return Message(position, data, found, offset, signal_of(data, found), offset + header if data is packed else None)
 
 
 def encoding_of(data: bytes) -> Encoding:
