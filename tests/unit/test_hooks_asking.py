@@ -18,7 +18,7 @@ from weaver_forge.hooks.ci_gate import Circumstances, GateAnswer, GateRequest, g
 from weaver_forge.hooks.revision import changed_paths
 from weaver_forge.hooks.standing import Standings, read_standings
 from weaver_forge.ledger import Ledger
-from weaver_forge.policy import Policy, Usage, draw_of, in_force
+from weaver_forge.policy import Policy, Usage, draw_of, evaluate, in_force, parse
 
 NOW = datetime(2026, 3, 6, 15)  # a Friday
 ACTION = {"name": "hold_change", "on": "high", "doc": "holds a change"}
@@ -89,6 +89,19 @@ def test_the_gates_action_is_the_kinds_first_on_high_probability() -> None:
     assert gated_action(CHANGES) == "hold_change"
     assert not gated_action({**CHANGES, "actions": [{"name": "skip_tests", "on": "low"}]})
     assert not gated_action({"entity": "old"})
+
+
+def test_a_freeze_stops_no_hook_that_only_orders_or_scales() -> None:
+    """A freeze of everything holds changes and deployments; tests are ordered all the same."""
+    policy = parse("version: 1\nscopes: {all: {ceiling: autonomous, freeze: [{days: [fri], reason: r}]}}", "p")
+    ordering = {"entity": "tests", "key": ["revision"], "actions": [{"name": "skip_tests", "on": "low"}]}
+
+    codes = []
+    for kind in (CHANGES, ordering):
+        asked = Asked(decision="t", kind=kind, unit="u", subject={}, hook="ci", now=NOW)
+        codes.append(evaluate(policy, question(policy, asked, None, lambda *_: Usage())).exit_code)
+
+    assert codes == [1, 0]
 
 
 def test_a_row_holds_action_ceiling_earned_lot_and_inputs(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def question(policy: Policy, asked: Asked, changed_paths: ChangedPaths | None, c
     return Question(
         decision=asked.decision,
         action=asked.action,
+        holds=holds_back(asked.kind),
         scope=asked.scope,
         prediction=asked.prediction,
         now=asked.now,
@@ -92,6 +93,12 @@ def gated_action(kind: Kind) -> str:
         if isinstance(action, Mapping) and action.get("on") == "high":
             return str(action["name"])
     return ""
+
+
+def holds_back(kind: Kind) -> bool:
+    """Whether a hook on this kind may hold anything back: not where all its actions do something (skip, scale)."""
+    actions = [action for action in kind.get("actions", ()) if isinstance(action, Mapping)]
+    return not actions or any(action.get("on") == "high" for action in actions)
 
 
 def inputs_of(asked: Question, ruling: Ruling) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
     spec = _spec(request.decision, around.snapshot)
     kind: Kind = kind_for(spec, list(request.match)) if spec else {}
     found = _published(request, kind, around)
-    if not found.contradiction and (not found.rows or _is_stale(request, found, around)):
+    if not found.contradiction and (not found.rows or _is_stale(request, kind, found, around)):
         computed = _on_demand(request, kind, around, found.reason or "the published prediction is stale")
         # A stale prediction that cannot be made anew stays what it is: policy says how old it may be.
         found = computed if computed.rows or not found.rows else replace(found, remark=computed.reason)
@@ -244,8 +244,8 @@ def _on_demand(request: GateRequest, kind: Kind, around: Circumstances, reason: 
     return of_one_unit(rows, kind, request.repo_id) if rows else Found([], f"{reason}; nor could one be computed now")
 
 
-def _is_stale(request: GateRequest, found: Found, around: Circumstances) -> bool:
-    rule = effective(around.policy, request.decision)
+def _is_stale(request: GateRequest, kind: Kind, found: Found, around: Circumstances) -> bool:
+    rule = effective(around.policy, request.decision, gated_action(kind))
     made_at: datetime = found.rows[0]["made_at"]
     return around.now - made_at > timedelta(hours=rule.max_age_hours)
 

@@ -137,6 +137,9 @@ def _check_effective(document: Document, rule: Rule) -> None:
     for key in THRESHOLDS:
         if key in rule.from_costs and key not in rule.derived:
             _raise_underivable(document, rule, key)
+    if {"bar", "supervised_bar"} <= rule.origin.keys() and rule.supervised_bar > rule.bar:
+        what = f"supervised_bar {rule.supervised_bar:g} is above bar {rule.bar:g}"
+        raise document.error_at(_path(rule, "supervised_bar"), what, "Supervised is the lower level: ask less of it")
     given = {"review_at", "deny_at"} <= rule.origin.keys() and not rule.from_costs & {"review_at", "deny_at"}
     if given and rule.review_at is not None and rule.deny_at is not None and rule.review_at > rule.deny_at:
         about = f"{rule.decision}.{rule.action}" if rule.action else rule.decision
