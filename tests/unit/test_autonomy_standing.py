@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from weaver_forge.autonomy.promises import WORSE_AT
 from weaver_forge.autonomy.sequential import wrong_to_refute
-from weaver_forge.autonomy.standing import NOTHING_EARNED, WORSE_AT, Cause, Standing, Terms, assess
+from weaver_forge.autonomy.standing import NOTHING_EARNED, Cause, Standing, Terms, assess
 from weaver_forge.autonomy.trials import MATURE_SCHEMA, Trials
 from weaver_forge.contracts.values import Level
 

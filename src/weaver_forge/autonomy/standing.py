@@ -14,6 +14,7 @@ import polars as pl
 from scipy import stats
 
 from weaver_forge.autonomy import sequential
+from weaver_forge.autonomy.promises import WORSE_AT
 from weaver_forge.autonomy.trials import Floats, Trials
 from weaver_forge.contracts.values import Level, Origin
 
@@ -22,9 +23,6 @@ LEVELS = (Level.ASSISTED, Level.SUPERVISED, Level.AUTONOMOUS)
 
 LOOKED_BACK = 500
 """Newest live trials in which a stretch that speaks against the level is looked for."""
-
-WORSE_AT = 200.0
-"""The e-value at which a precision is taken to have fallen below its bar: wrongly once in 200 trials at most."""
 
 BIASED_AT = 1000.0
 """The e-value at which probabilities are taken to be off."""
@@ -120,24 +118,6 @@ class Standing:
     oldest_at: datetime | None = None
     newest_at: datetime | None = None
     earned_until: datetime | None = None
-
-
-STRETCHES = (1, 2, 3, 4, 5, 10, 20, 50, 100)
-"""Lengths for which a level's promise is said."""
-
-
-def promise(level: Level, terms: Terms) -> str:
-    """What takes a level back at once, in words: so many wrong ones of the newest trials, in whatever order."""
-    if level is Level.ASSISTED:
-        return ""
-    bar, said, least = terms.bar_of(level), [], 0
-    for length in STRETCHES:
-        wrong = sequential.wrong_to_refute(bar, length, WORSE_AT)
-        if wrong > length or wrong == least:
-            continue
-        said.append(f"{wrong} wrong in a row" if wrong == length else f"{wrong} of the last {length}")
-        least = wrong
-    return ", ".join(said[:3])
 
 
 NOTHING_EARNED = Standing(level=Level.ASSISTED, reason="no trial yet")

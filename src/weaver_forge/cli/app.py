@@ -1,9 +1,10 @@
 """Which commands there are. A command's module is loaded when it runs, never before."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from weaver_forge import __version__
 from weaver_forge.errors import UsageError, WeaverForgeError
@@ -59,6 +60,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("Hooks", "approve", "weaver_forge.cli.approve:approve", "Record a person's yes to a decision."),
     (
+        "Hooks",
+        "enable",
+        "weaver_forge.cli.enable:enable",
+        "Set how far hooks may go at most; says what it would change first.",
+    ),
+    (
         "Questions",
         "predict",
         "weaver_forge.cli.predict:predict",
@@ -73,9 +80,15 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "Questions",
+        "replay",
+        "weaver_forge.cli.replay:replay",
+        "What a policy would have done on the history that is on disk, point in time.",
+    ),
+    (
+        "Questions",
         "backtest",
-        "weaver_forge.cli.loop:backtest",
-        "Judge decisions on the history that is on disk, point in time.",
+        "weaver_forge.cli.replay:backtest",
+        "Replay in short: decisions judged on their newest history, under today's policy.",
     ),
     ("Questions", "benchmark", "weaver_forge.cli.loop:benchmark", "Measure a model or a reader on public data."),
 )
@@ -88,6 +101,13 @@ SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("score", "weaver_forge.cli.ledger:score", "How predictions turned out, against the baseline."),
             ("verify", "weaver_forge.cli.ledger:verify", "Check every row, the hash chain and its daily roots."),
             ("export", "weaver_forge.cli.ledger:export", "Rows of any kind as JSON lines, CSV or Parquet."),
+        ),
+    ),
+    "autonomy": (
+        "What hooks have earned, and the kill switch.",
+        (
+            ("halt", "weaver_forge.cli.autonomy:halt", "Return every hook to assisted at once, until resumed."),
+            ("resume", "weaver_forge.cli.autonomy:resume", "Turn the kill switch off."),
         ),
     ),
     "policy": (
@@ -131,6 +151,30 @@ SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
 }
 
 
+def _autonomy(
+    *,
+    history: Annotated[bool, Parameter(negative="")] = False,
+    decision: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Show what every action has earned, what is in force, and why.
+
+    Args:
+        history: Every change of a level, a proposal or a cause instead, oldest first.
+        decision: Of this decision only.
+        json: Print everything as JSON.
+    """
+    from weaver_forge.cli.autonomy import autonomy
+
+    return autonomy(history=history, decision=decision, json=json)
+
+
+ALONE: dict[str, tuple[Callable[..., int], str]] = {
+    "autonomy": (_autonomy, "What every action has earned, what is in force, and why."),
+}
+"""Groups that are a command too when nothing follows them; their module is loaded within, when they run."""
+
+
 def build() -> App:
     """The whole application; commands are import paths until one is called."""
     app = App(
@@ -146,6 +190,8 @@ def build() -> App:
         inner = App(name=group, help=about, version_flags=(), group="Records")
         for name, target, summary in commands:
             inner.command(target, name=name, help=summary, version_flags=())
+        if group in ALONE:
+            inner.default(ALONE[group][0])
         app.command(inner)
     return app
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from cyclopts import Parameter
 
-from weaver_forge.cli.app import COMMANDS, SUBCOMMANDS, build
+from weaver_forge.cli.app import ALONE, COMMANDS, SUBCOMMANDS, build
 
 _HEAD = """\
 # Commands
@@ -26,6 +26,8 @@ def markdown() -> str:
         lines += _command(f"weaver-forge {name}", app[name], summary)
     for group, (_, commands) in SUBCOMMANDS.items():
         inner: Any = app[group]
+        if group in ALONE:
+            lines += _command(f"weaver-forge {group}", inner, ALONE[group][1])
         for name, _, summary in commands:
             lines += _command(f"weaver-forge {group} {name}", inner[name], summary)
     return "\n".join(lines).rstrip() + "\n"
