@@ -357,7 +357,7 @@ def test_the_matrix_says_what_is_in_force_and_what_enable_would_change(ledger: L
     change = {row["action"]: row for row in changes(list(rows.values()), Proposed(None, "all", Level.SUPERVISED))}
 
     assert (rows["hold"]["level"], rows["hold"]["earned"]) == ("autonomous", "autonomous")
-    assert rows["hold"]["taken_back_by"] == "3 wrong in a row, 6 of the last 10, 8 of the last 20"
+    assert rows["hold"]["taken_back_by"] == "3 wrong in a row, 4 of the last 5, 6 of the last 10"
     assert rows["skip"]["why"] == "assisted: 0 of 20 trials, lower bound 0.000"
     assert {row["level"] for row in stopped} == {"assisted"}
     assert (change["hold"]["ceiling_then"], change["hold"]["level_then"]) == ("supervised", "supervised")

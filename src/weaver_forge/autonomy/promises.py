@@ -27,7 +27,8 @@ def wrong_to_refute(bar: float, length: int, threshold: float = WORSE_AT) -> int
 
 def promise(bar: float) -> tuple[str, ...]:
     """In words, from the shortest stretch on, each with more wrong ones than the one before."""
-    said, least = [], 0
+    said: list[str] = []
+    least = 0
     for length in STRETCHES:
         wrong = wrong_to_refute(bar, length)
         if wrong <= length and wrong != least and not (said and wrong == length):
