@@ -179,6 +179,46 @@ def test_a_persons_yes_lets_the_next_run_pass(
     assert _gate(published, RISKY, "--hook", "another") == 1
 
 
+def test_the_kill_switch_beside_the_snapshot_returns_a_hook_to_saying_it(
+    published: Path, outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _policy(published, "autonomous")
+    switch = published / "data" / "published" / "halted.json"
+    switch.write_text(json.dumps({"halted": [{"scope": "all", "reason": "it went mad", "actor": "ana"}]}))
+
+    try:
+        code = _gate(published, RISKY, "--json")
+    finally:
+        switch.unlink()
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (code, answer["verdict"], answer["level"], answer["rules"][0]) == (0, "deny", "assisted", "halted")
+    assert _gate(published, RISKY) == 1
+
+
+def test_a_freeze_holds_what_would_be_allowed_and_a_tag_gets_through(published: Path, outside: Path) -> None:
+    """Nothing is earned here: a person wrote the rule. NOW is a Sunday."""
+    _policy(published, "autonomous", earned=False)
+    path = published / "policy.yaml"
+    window = "freeze: [{days: [sun], reason: no Sundays, except: [hotfix]}], deny_at"
+    path.write_text(path.read_text().replace("deny_at", window, 1))
+
+    assert _gate(published, CALM) == 1
+    assert _gate(published, CALM, "--tag", "hotfix") == 0
+
+
+def test_protected_paths_without_a_repository_or_the_change_in_the_snapshot_are_no_allow(
+    published: Path, outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _policy(published, "autonomous", earned=False)
+    path = published / "policy.yaml"
+    path.write_text(path.read_text().replace("deny_at", "protected_paths: [db/], deny_at", 1))
+
+    assert _gate(published, CALM, "--json") == 0
+
+    assert json.loads(capsys.readouterr().out)["verdict"] == "unknown"
+
+
 def test_an_answer_says_evidence_before_score_and_is_on_record(
     published: Path, outside: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,3 +201,10 @@ def test_layers_go_from_wide_to_narrow_and_the_lowest_ceiling_holds() -> None:
     assert effective(policy, "d", "skip_tests").bar == pytest.approx(0.99)
     assert (other.ceiling, other.max_age_hours, other.is_named) == (Level.AUTONOMOUS, 1, False)
     assert action.origin["max_age_hours"] == "d.actions.act"
+
+
+def test_a_rule_made_before_gives_the_same_ruling() -> None:
+    policy = parse("version: 1\ndecisions: {d: {ceiling: autonomous, deny_at: 0.5}}", "p")
+    question = Question(decision="d", prediction=_view(0.9), now=NOW, earned=Level.AUTONOMOUS)
+
+    assert evaluate(policy, question, rule=effective(policy, "d")) == evaluate(policy, question)

@@ -32,6 +32,8 @@ THRESHOLDS = ("review_at", "deny_at", "skip_below", "cover_at")
 DEFAULT_BAR = {"skip_tests": 0.99}
 """A skipped failure is found late, a change held wrongly at once: skipping must be surer."""
 
+_RANK = {level: place for place, level in enumerate(Level)}
+
 _LAYERS: dict[str, Any] = {
     "on_unknown": OnUnknown.FAIL_OPEN,
     "max_age_hours": 24.0,
@@ -109,7 +111,8 @@ def effective(policy: Policy, decision: str, action: str = "", scope: Scope | No
     values, origin = _merged(layers)
     if "bar" not in origin:
         values["bar"] = DEFAULT_BAR.get(action, values["bar"])
-    derived = {key: made for key in THRESHOLDS if (made := money.derive(prices, key, action)) is not None}
+    made = {key: money.derive(prices, key, action) for key in THRESHOLDS} if prices.amounts else {}
+    derived = {key: number for key, number in made.items() if number is not None}
     from_costs = frozenset(key for key in THRESHOLDS if values[key] == FROM_COSTS)
     for key in from_costs:
         values[key] = derived[key].value if key in derived else None
@@ -128,7 +131,7 @@ def effective(policy: Policy, decision: str, action: str = "", scope: Scope | No
 
 def lowest(*levels: Level) -> Level:
     """The level that allows least."""
-    return min(levels, key=list(Level).index)
+    return min(levels, key=_RANK.__getitem__)
 
 
 def _layers(

@@ -50,14 +50,17 @@ class _Reach:
     rules: tuple[str, ...] = ()
 
 
-def evaluate(policy: Policy, question: Question) -> Ruling:
+def evaluate(policy: Policy, question: Question, *, rule: Rule | None = None) -> Ruling:
     """Judge one decision unit.
 
     Args:
         policy: The reviewed document.
         question: Everything else that the verdict depends on.
+        rule: ``effective(policy, question.decision, question.action, question.scope)``, where a caller who asks many
+            questions of one action has made it already.
     """
-    rule = effective(policy, question.decision, question.action, question.scope)
+    if rule is None:
+        rule = effective(policy, question.decision, question.action, question.scope)
     ceiling = lowest(rule.ceiling, question.ceiling or Level.AUTONOMOUS)
     allowed = Level.ASSISTED if question.halted else ceiling
     judged = judge(rule, question)
