@@ -21,6 +21,7 @@ VERBS = {
     "train": "assets.verbs.loop",
     "publish": "assets.verbs.loop",
     "predict": "assets.verbs.predict",
+    "replay": "assets.verbs.replay",
     "backtest": "assets.verbs.backtest",
     "benchmark": "assets.verbs.benchmark",
     "models": "assets.verbs.models",

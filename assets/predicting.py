@@ -27,6 +27,9 @@ from weaver_forge.contracts.decision import (
 from weaver_forge.contracts.dtypes import shaped
 from weaver_forge.ledger import Ledger, idempotency_key, uuid7
 
+SEED = 20_260_301
+"""Fitting and bootstraps start from this: the same data give the same model and the same intervals."""
+
 _LEDGER_PROVENANCE = (
     "predicted_at", "made_at", "origin", "baseline_name", "model_name", "model_version", "is_baseline",
     "data_as_of", "feature_sha256", "resolve_by",
@@ -63,26 +66,41 @@ def predict(
         both = Predictions(beside(kind, said.rows, said.rows), said.candidates)
     else:
         both = compare(kind, model, baseline, features)
+    name = document["baseline" if document["is_baseline"] else "model"]["name"]
+    named = both.rows.with_columns(
+        pl.lit(name).alias("model_name"),
+        pl.lit(model_version(document)).alias("model_version"),
+        pl.lit(document["is_baseline"]).alias("is_baseline"),
+    )
+    return Predictions(with_provenance(spec, kind, named, features, provenance), both.candidates)
+
+
+def with_provenance(
+    spec: DecisionSpec, kind: SubjectKind, rows: pl.DataFrame, features: pl.DataFrame, provenance: Provenance
+) -> pl.DataFrame:
+    """Predictions as rows of the kind's prediction table.
+
+    Args:
+        spec: The decision.
+        kind: The subject kind.
+        rows: Predictions with the baseline's numbers, model_name, model_version and is_baseline.
+        features: The features they were made from.
+        provenance: What they have in common.
+    """
     hashes = features.select(
         *kind.subject_columns,
         pl.Series("feature_sha256", _row_hashes(features.drop(kind.subject_columns))),
     )
-    name = document["baseline" if document["is_baseline"] else "model"]["name"]
-    rows = both.rows.join(hashes, on=kind.subject_columns, how="left").with_columns(
-        pl.Series(
-            "prediction_id", [uuid7(provenance.made_at, secrets.token_bytes(10)) for _ in range(both.rows.height)]
-        ),
+    made = rows.join(hashes, on=kind.subject_columns, how="left", maintain_order="left").with_columns(
+        pl.Series("prediction_id", [uuid7(provenance.made_at, secrets.token_bytes(10)) for _ in range(rows.height)]),
         pl.lit(provenance.origin).alias("origin"),
-        pl.lit(name).alias("model_name"),
-        pl.lit(model_version(document)).alias("model_version"),
-        pl.lit(document["is_baseline"]).alias("is_baseline"),
-        pl.lit(document["baseline"]["name"]).alias("baseline_name"),
+        pl.lit(kind.baseline.name).alias("baseline_name"),
         pl.lit(provenance.made_at).alias("made_at"),
         pl.lit(provenance.data_as_of or provenance.made_at).alias("data_as_of"),
         (pl.col("predicted_at") + kind.resolve_after).alias("resolve_by"),
         pl.lit(json.dumps(provenance.sources_missing)).alias("sources_missing"),
     )
-    return Predictions(shaped(prediction_table(spec, kind), rows), both.candidates)
+    return shaped(prediction_table(spec, kind), made)
 
 
 def model_version(document: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from weaver_forge.contracts.decision import Tables
+from weaver_forge.contracts.decision import FLAKY, Tables
 
 RESOLVE_AFTER = timedelta(days=7)
 
@@ -52,7 +52,7 @@ def labels(tables: Tables, subjects: pl.DataFrame, as_of: datetime) -> pl.DataFr
         .otherwise(pl.lit("pending")),
         outcome_known_at=pl.when(disagreed).then(cleared_at).otherwise(pl.min_horizontal("failed_at", "passed_at")),
         link_method=pl.when(disagreed)
-        .then(pl.lit("revision:both outcomes, flaky"))
+        .then(pl.lit(f"revision:both outcomes, {FLAKY}"))
         .when(ran)
         .then(pl.lit("revision:verdict"))
         .otherwise(pl.lit("revision:not run")),

@@ -25,6 +25,19 @@ _INSTANTS = ("predicted_at", "made_at", "data_as_of", "resolve_by")
 
 def relay(settings: Settings, verb: str, arguments: Mapping[str, Any], *, as_json: bool) -> int:
     """Run a verb to its end, show its progress, and return its exit code."""
+    code, results = _told(settings, verb, arguments, as_json=as_json)
+    if as_json and results:
+        text.as_json(results[-1])
+    return code
+
+
+def answer(settings: Settings, verb: str, arguments: Mapping[str, Any]) -> tuple[int, Any]:
+    """Run a verb to its end, show its progress, and return its exit code and result; None where it gave none."""
+    code, results = _told(settings, verb, arguments, as_json=True)
+    return code, results[-1] if results else None
+
+
+def _told(settings: Settings, verb: str, arguments: Mapping[str, Any], *, as_json: bool) -> tuple[int, list[Any]]:
     said: list[Event] = []
     with _start(settings, verb, arguments) as child:
         try:
@@ -35,11 +48,9 @@ def relay(settings: Settings, verb: str, arguments: Mapping[str, Any], *, as_jso
             raise
     code = _code(child.returncode)
     results = [event.get("data") for event in said if event["event"] == "result"]
-    if as_json and results:
-        text.as_json(results[-1])
     if code and not any(event["event"] == "error" for event in said):
         text.note(f"error: the pipeline ended with {code} and said nothing. Look at the lines above")
-    return code
+    return code, results
 
 
 def _handled(event: Event, *, as_json: bool) -> list[Event]:

@@ -57,6 +57,9 @@ LABEL_COLUMNS: tuple[Column, ...] = (
     ),
 )
 
+FLAKY = "flaky"
+"""A label whose ``link_method`` ends so was seen with both outcomes: neither a real failure nor a success."""
+
 OUTPUT_COLUMNS: tuple[Column, ...] = (
     Column(
         "probability",
