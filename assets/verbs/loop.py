@@ -17,7 +17,7 @@ from assets.verbs.guessed import UNSAID, named_inputs
 from assets.verbs.instance import instance
 from assets.verbs.summary import report_gaps, report_intake, report_next, report_notes, report_predictions
 from weaver_forge.contracts.decision import DecisionSpec
-from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
+from weaver_forge.errors import PolicyError, SourceError, UsageError, WeaverForgeError
 from weaver_forge.policy import parse
 from weaver_forge.settings import SOURCES, Settings
 
@@ -147,7 +147,7 @@ def ingest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     runner.ingest(inputs or None)
     for spec in runner.deployment.specs:
         _resolve(runner.deployment, spec)
-    assess_deployment(runner.deployment)
+    _assess(runner.deployment)
     return _finish(runner, emit, taken=True)
 
 
@@ -156,6 +156,14 @@ def _resolve(deployment: Deployment, spec: DecisionSpec) -> None:
 
     for kind in spec.kinds:
         resolve_and_score(deployment, spec, kind)
+
+
+def _assess(deployment: Deployment) -> None:
+    """Look at standings again; a policy that cannot be read is said, and what was taken in stays."""
+    try:
+        assess_deployment(deployment)
+    except PolicyError as error:
+        deployment.notes.append(f"what has been earned was not assessed: {error}")
 
 
 def run(settings: Settings, _arguments: Mapping[str, Any], emit: Emit) -> int:

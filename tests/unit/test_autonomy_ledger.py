@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from weaver_forge.autonomy.promises import wrong_to_refute
 from weaver_forge.autonomy.terms import threshold_of, weights_of
 from weaver_forge.autonomy.trials import ROWS, trials_of
 from weaver_forge.contracts.decision import Action, DecisionSpec, Method, Predictions, SubjectKind
@@ -282,7 +284,10 @@ def test_a_threshold_from_costs_follows_what_the_same_test_took_before(ledger: L
     )
 
     rows = trial_rows(
-        ledger, "guess", kind(SKIP, key=(Column("revision", "VARCHAR", "W."), Column("part", "VARCHAR", "P.")))
+        ledger,
+        "guess",
+        kind(SKIP, key=(Column("revision", "VARCHAR", "W."), Column("part", "VARCHAR", "P."))),
+        durations=True,
     )
     trials = trials_of(rows, SKIP, threshold=threshold_of(rule, SKIP), weights=weights_of(rule))
 
@@ -390,3 +395,38 @@ def test_a_scope_in_which_hooks_ask_has_its_own_standing(ledger: Ledger) -> None
 )
 def test_progress_in_words(n: float, needed: int | None, expected: str) -> None:
     assert trials_text(n, needed) == expected
+
+
+N_STREAMS, N_LIVED = 20, 100
+
+
+def test_a_stream_whose_precision_is_the_bar_is_promoted_in_one_of_twenty_at_most(ledger: Ledger) -> None:
+    """Ledger, policy and assessment together, looked at after every tenth outcome."""
+    text = POLICY.replace("hold: {bar: 0.9, supervised_bar: 0.8}", "hold: {evidence: {promotion_delay_hours: 0.01}}")
+    kinds = [kind(HOLD, entity=f"e{number}") for number in range(N_STREAMS)]
+    rng = np.random.default_rng(11)
+    for subject in kinds:
+        outcomes = (rng.random(N_LIVED) < 0.8).astype(float)
+        record(ledger, [(said(n, entity=subject.entity, probability=0.8), float(o)) for n, o in enumerate(outcomes)])
+
+    promoted = {
+        row["entity"]
+        for n in range(20, N_LIVED + 1, 10)
+        for row in assess_all(ledger, [spec(*kinds)], around(after(n), text=text))
+        if row["level"] != "assisted"
+    }
+
+    assert len(promoted) <= 0.05 * N_STREAMS
+
+
+def test_a_stream_that_goes_wrong_is_demoted_within_the_promised_number(ledger: Ledger) -> None:
+    record(ledger, [(said(n), 1.0) for n in range(60)])
+    for now in (after(61), after(61) + DAY):
+        assess_all(ledger, [spec(kind(HOLD))], around(now))
+
+    n_wrong = 0
+    while assess_all(ledger, [spec(kind(HOLD))], around(after(100 + n_wrong)))[0]["level"] == "autonomous":
+        record(ledger, [(said(100 + n_wrong), 0.0)])
+        n_wrong += 1
+
+    assert n_wrong <= wrong_to_refute(0.9, 3) == 3

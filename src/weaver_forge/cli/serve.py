@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from weaver_forge.cli import text
 from weaver_forge.cli.place import deployment
 from weaver_forge.errors import ConfigurationError
+from weaver_forge.hooks.switch import Halts, Watch
 
 _NEEDED = ("google.protobuf", "grpc", "httptools", "uvicorn", "zstandard")
 Flag = Annotated[bool, Parameter(negative="")]
@@ -61,8 +62,15 @@ def serve(
             text.out(f"senders    {'must show a token' if asked.tokens.is_needed else 'need no token'}")
         sys.stdout.flush()  # a pipe would keep it until the end
 
-    run(at, asked, listening)
+    with Watch(at.published, _told):
+        run(at, asked, listening)
     return 0
+
+
+def _told(halts: Halts) -> None:
+    """Say within a second what is halted, though receiving goes on: nothing that is received acts."""
+    for scope, why in halts.items():
+        text.note(f"HALTED {scope}: {why}")
 
 
 def _is_there(name: str) -> bool:

@@ -63,28 +63,31 @@ def assess_all(ledger: "Ledger", specs: Sequence[DecisionSpec], around: Circumst
 def _of_kind(
     ledger: "Ledger", decision: str, kind: SubjectKind, around: Circumstances, set_ceilings: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    said = trial_rows(ledger, decision, kind)
     newest = data_as_of(ledger, decision, kind.entity)
     own = str(effective(around.policy, decision).scope)
     elsewhere = [scope for scope in decided_scopes(ledger, decision, kind.entity) if scope != own]
-    for action in kind.actions:
-        for scope in (own, *elsewhere):
-            rule = effective(around.policy, decision, action.name, Scope(scope))
-            terms = terms_of(rule, ceiling_set(set_ceilings, decision, scope))
-            trials = gathered(said, kind, action, rule, is_demo=around.is_demo, as_of=newest)
-            before = recalled(ledger, (decision, kind.entity, action.name, scope))
-            standing = assess(trials, before, terms, now=around.now, halted=around.halted(Scope(scope)))
-            if threshold_of(rule, action) is None and action.on != "upper":
-                standing = _without_threshold(standing)
-            yield {
-                "decision": decision,
-                "entity": kind.entity,
-                "action": action.name,
-                "scope": scope,
-                **_row(standing, before, terms, trials),
-                "policy_sha256": around.policy_sha256,
-                "assessed_at": around.now,
-            }
+    asked = [
+        (action, scope, effective(around.policy, decision, action.name, Scope(scope)))
+        for action in kind.actions
+        for scope in (own, *elsewhere)
+    ]
+    said = trial_rows(ledger, decision, kind, durations=any(rule.from_costs for *_, rule in asked))
+    for action, scope, rule in asked:
+        terms = terms_of(rule, ceiling_set(set_ceilings, decision, scope))
+        trials = gathered(said, kind, action, rule, is_demo=around.is_demo, as_of=newest)
+        before = recalled(ledger, (decision, kind.entity, action.name, scope))
+        standing = assess(trials, before, terms, now=around.now, halted=around.halted(Scope(scope)))
+        if threshold_of(rule, action) is None and action.on != "upper":
+            standing = _without_threshold(standing)
+        yield {
+            "decision": decision,
+            "entity": kind.entity,
+            "action": action.name,
+            "scope": scope,
+            **_row(standing, before, terms, trials),
+            "policy_sha256": around.policy_sha256,
+            "assessed_at": around.now,
+        }
 
 
 def gathered(

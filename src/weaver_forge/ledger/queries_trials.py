@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 _CHUNK = 50_000
 
 
-def trial_rows(ledger: "Reading", decision: str, kind: SubjectKind) -> pl.DataFrame:
+def trial_rows(ledger: "Reading", decision: str, kind: SubjectKind, *, durations: bool = False) -> pl.DataFrame:
     """A row a prediction of a decision's kind, in the order of the chain.
+
+    Args:
+        ledger: Where they are.
+        decision: Its name.
+        kind: Of its subjects.
+        durations: Whether ``duration_ms`` is wanted; else it is null.
 
     Returns:
         In the shape of :data:`~weaver_forge.autonomy.trials.ROWS`.
@@ -38,7 +44,7 @@ def trial_rows(ledger: "Reading", decision: str, kind: SubjectKind) -> pl.DataFr
         if kind.judged_per
         else pl.col("unit").alias("cluster"),
         _closes_at(kind),
-        _duration(kind),
+        _duration(kind) if durations else pl.lit(None, dtype=pl.Float64).alias("duration_ms"),
     )
     acted = _acted(decided, approved)
     rows = rows.join(acted, on="unit", how="left", maintain_order="left").with_columns(
