@@ -202,3 +202,10 @@ def test_whoever_is_assessed_after_every_trial_at_the_bar_is_promoted_in_one_run
                 break
 
     assert promoted <= 2
+
+
+def test_what_has_been_shown_is_told_under_a_ceiling_that_allows_nothing_yet() -> None:
+    standing = assess(trials([True] * 12), NOTHING_EARNED, Terms(ceiling=Level.ASSISTED), now=after(12))
+
+    assert (standing.level, standing.proposed, standing.n_needed) == (Level.ASSISTED, None, 20)
+    assert standing.reason == "the ceiling is assisted; 12 of 20 trials, lower bound 0.693"

@@ -93,9 +93,9 @@ class Standing:
         n_right: Those of them that came out right.
         n_mature: Trials as they are counted by hand.
         n_replay: Those of them that are from replayed history.
-        n_needed: Trials that the next level needs if all further ones come out right; None at the ceiling.
+        n_needed: Trials that the next level needs if all further ones come out right; None at the highest.
         bound: Time-uniform lower bound of the precision.
-        next_bar: Bar of the next level; None at the ceiling.
+        next_bar: Bar of the next level; None at the highest.
         counts_from: Trials known before do not count: since the last demotion for what they showed.
         oldest_at: When the oldest trial that counts became known.
         newest_at: When the newest mature trial became known.
@@ -161,7 +161,7 @@ def _measured(known: pl.DataFrame, before: Standing, terms: Terms, now: datetime
     counts = [(float((w * right).sum()), float((w * (1 - right)).sum())) for w in (weight, faded)]
     bounds = sequential.lower_bound(*np.transpose(counts), alpha=terms.alpha)
     s, f = counts[int(np.argmin(bounds))]
-    upper = _next(before.level, terms)
+    upper = _next(before.level)
     bar = terms.bar_of(upper) if upper is not None else None
     more = sequential.trials_needed(bar, s, f, alpha=terms.alpha) if bar is not None else None
     return replace(
@@ -258,7 +258,7 @@ def _drift(known: pl.DataFrame, recent: Floats, before: Standing, terms: Terms) 
     earned = carried.drop_nulls().tail(DRIFT_MOST).to_numpy()
     if min(len(earned), len(recent)) < DRIFT_LEAST:
         return None
-    found = stats.ks_2samp(earned, recent)
+    found = stats.ks_2samp(earned, recent, method="asymp")  # the exact way fails where many are equal, loudly
     if found.statistic < terms.drift_distance or found.pvalue > terms.drift_p:
         return None
     return _Doubt(
@@ -279,6 +279,8 @@ def _staleness(known: pl.DataFrame, data_as_of: datetime | None, terms: Terms, n
 def _without_trust(measured: Standing, doubt: _Doubt, terms: Terms, now: datetime) -> Standing:
     """Assisted, and where the record itself spoke against the level, all trials count anew."""
     fallen = replace(measured, level=Level.ASSISTED, cause=doubt.cause, reason=doubt.reason, earned_until=None)
+    if doubt.cause is Cause.CEILING and measured.next_bar is not None:
+        return replace(fallen, reason=f"{doubt.reason}; {_counted(measured)}")
     if doubt.cause not in _COUNTS_ANEW:
         return fallen
     needed = sequential.trials_needed(terms.supervised_bar, alpha=terms.alpha)
@@ -326,14 +328,19 @@ def _carried(bound: float, terms: Terms) -> Level:
     return min(max([Level.ASSISTED, *reached], key=_rank), terms.ceiling, key=_rank)
 
 
-def _next(level: Level, terms: Terms) -> Level | None:
-    above = [other for other in LEVELS if _rank(level) < _rank(other) <= _rank(terms.ceiling)]
+def _next(level: Level) -> Level | None:
+    """The level above, beyond the ceiling too: whoever thinks of raising it wants to know what has been shown."""
+    above = [other for other in LEVELS if _rank(level) < _rank(other)]
     return above[0] if above else None
 
 
 def _progress(measured: Standing, level: Level) -> str:
-    counted = f"{measured.n:.0f} of {measured.n_needed} trials" if measured.n_needed is not None else "at its ceiling"
-    return f"{level}: {counted}, lower bound {measured.bound:.3f}"
+    return f"{level}: {_counted(measured)}"
+
+
+def _counted(measured: Standing) -> str:
+    of = f" of {measured.n_needed}" if measured.n_needed is not None else ""
+    return f"{measured.n:.0f}{of} trials, lower bound {measured.bound:.3f}"
 
 
 def _rank(level: Level) -> int:
