@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.learning import beside, compare, learn
+from models.learning import beside, compare, learn, mature_labels
 from weaver_forge.contracts.decision import LABEL_COLUMNS, SubjectKind, Tables
 from weaver_forge.contracts.values import Maturity
 
@@ -242,7 +242,7 @@ def _step(
         model_version=pl.lit(version if judgement.promoted else f"baseline-{version}"),
         is_baseline=pl.lit(not judgement.promoted),
     )
-    n_learnt = judgement.n_trained + judgement.n_tested
+    n_learnt = mature_labels(kind, then, features, as_of=at).height
     step = Step(
         at=at,
         until=until,

@@ -10,9 +10,9 @@ from weaver_forge.cli.gate import revision_of
 from weaver_forge.cli.place import deployment
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks.facts import SHOWN, data_lines, evidence_of, fact_line, instant, model_line, plain, score_line
+from weaver_forge.hooks.reproducing import About, reproduced
 from weaver_forge.hooks.revision import repository_at
 from weaver_forge.ledger import Ledger
-from weaver_forge.ledger.queries import show
 
 
 def why(
@@ -20,21 +20,26 @@ def why(
     /,
     *,
     change: str | None = None,
+    test: str | None = None,
+    scaled: str | None = None,
+    blocked: str | None = None,
     decision: str = "",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Say why a decision came out as it did, from the record alone.
+    """Say why a decision came out as it did, from the record alone: nothing else is read, and policy is asked again.
 
     Args:
         decision_id: The id of a decision or prediction, or a unique beginning of it.
         change: Instead of an id: the newest decision about this revision.
-        decision: With --change: of this decision only.
+        test: With --change: why this test was placed as it was; its id, or a unique part of it.
+        scaled: Instead of an id: the newest decision on the capacity of this service.
+        blocked: Instead of an id: the newest decision that held this revision back.
+        decision: Without an id: of this decision only.
         json: Print everything as JSON.
     """
-    if bool(decision_id) == bool(change):
-        raise UsageError("nothing, or two things, to explain", where="why", do="Give a decision's id, or --change REV")
+    about = _about(decision_id, change, test, scaled, blocked, decision)
     with Ledger.open(deployment().ledger_url, create=False) as ledger:
-        found = show(ledger, decision_id or _newest_about(ledger, str(change), decision))
+        found = reproduced(ledger, about)
     if json:
         text.as_json(plain(found))
     else:
@@ -42,42 +47,94 @@ def why(
     return 0
 
 
-def _newest_about(ledger: Ledger, change: str, decision: str) -> str:
-    revision = revision_of(change, repository_at(Path.cwd()))
-    rows = ledger.rows(
-        "decisions",
-        "where unit like :unit and (:decision = '' or decision = :decision) "
-        "order by batch_seq desc, position desc limit 1",
-        {"unit": f"%{revision}%", "decision": decision},
-        columns=("decision_id",),
+def _about(
+    decision_id: str, change: str | None, test: str | None, scaled: str | None, blocked: str | None, decision: str
+) -> About:
+    given = [value for value in (decision_id, change, scaled, blocked) if value]
+    if len(given) != 1 or (test and not change):
+        raise UsageError(
+            "nothing, or two things, to explain",
+            where="why",
+            do="Give a decision's id, --change REV [--test T], --scaled SERVICE or --blocked REV",
+        )
+    return About(
+        id=decision_id,
+        change=_revision(change),
+        test=test or "",
+        scaled=scaled or "",
+        blocked=_revision(blocked),
+        decision=decision,
     )
-    if not rows:
-        raise UsageError(f"no decision about {change}", where="ledger", do="Ask `weaver-forge gate` first")
-    return str(rows[0]["decision_id"])
+
+
+def _revision(change: str | None) -> str:
+    return revision_of(change, repository_at(Path.cwd())) if change else ""
 
 
 def _explain(found: dict[str, Any]) -> None:
+    """Facts, where they come from, what was missing, outcome, score; then what policy made of it, and makes now."""
     predictions = sorted(found["predictions"], key=lambda row: -(row["probability"] or 0.0))
-    for decision in found["decisions"][-1:]:
-        about = decision["unit"].replace("|", " ")
-        text.out(f"{decision['verdict'].upper()} {decision['decision']} for {about}")
+    decision = found["decisions"][-1] if found["decisions"] else None
+    if decision is not None:
+        text.out(f"{decision['verdict'].upper()} {decision['decision']} for {decision['unit'].replace('|', ' ')}")
         text.out(f"  at {decision['hook']}, {instant(decision['made_at'])}, exit code {decision['exit_code']}")
-    if predictions:
-        row = predictions[0]
-        text.group("Evidence", [fact_line(fact) for fact in evidence_of(row)[:SHOWN]])
-        text.group("Candidates", [str(item.get("candidate", item)) for item in (row["candidates"] or [])[:SHOWN]])
-        text.group("Model", [model_line(row), f"baseline {row['baseline_name']}"])
-        missing = dict.fromkeys(row["sources_missing"] or [], "")
-        text.group("Data", data_lines(row, None, missing))
-        text.group("Outcome", [_outcome(found["outcomes"])])
+    for line in found["notes"]:
+        text.out(f"  {line}")
+    asked = found["test"]
+    row = asked["prediction"] if asked else predictions[0] if predictions else None
+    if row is not None:
+        _prediction(row, [item for item in found["outcomes"] if item["prediction_id"] == row["prediction_id"]])
+    if asked:
+        text.group(f"The test {asked['test_id']}", _test_lines(asked))
+    elif len(predictions) > 1:
+        text.out(f"\nThe first of {len(predictions)} predictions it rests on; all of them: --json")
+    if decision is not None:
+        if row is None:
+            text.group("Unavailable", _unavailable(_sources(decision)))
         text.group(
             "Approvals", [f"{a['actor']} until {instant(a['expires_at'])}: {a['reason']}" for a in found["approvals"]]
         )
-        text.group("Score", [score_line(row, "")])
-    for decision in found["decisions"][-1:]:
         text.group("Policy", decision["reasons"] or [])
-    if len(predictions) > 1:
-        text.out(f"\nThe first of {len(predictions)} predictions it rests on; all of them: --json")
+        text.group("Rules that fired", decision["rules"] or ["none was recorded"])
+        text.group("Asked again, of the policy of that time", _again_lines(found["again"]))
+
+
+def _prediction(row: dict[str, Any], outcomes: list[dict[str, Any]]) -> None:
+    text.group("Evidence", [fact_line(fact) for fact in evidence_of(row)[:SHOWN]])
+    text.group("Candidates", [str(item.get("candidate", item)) for item in (row["candidates"] or [])[:SHOWN]])
+    text.group("Model", [model_line(row), f"baseline {row['baseline_name']}"])
+    text.group("Data", data_lines(row, None, {}))
+    text.group("Unavailable", _unavailable(row["sources_missing"] or []))
+    text.group("Outcome", [_outcome(outcomes)])
+    text.group("Score", [score_line(row, "")])
+
+
+def _sources(decision: dict[str, Any]) -> list[str]:
+    question = (decision.get("inputs") or {}).get("question") or {}
+    return list(question.get("sources_missing") or [])
+
+
+def _unavailable(sources: list[str]) -> list[str]:
+    return sources or ["no source that it would have used was missing"]
+
+
+def _test_lines(asked: dict[str, Any]) -> list[str]:
+    waits = {True: "it may wait", False: "it runs now", None: "the policy of that time is not in the ledger"}
+    return [f"place {asked['place']} of {asked['of']}", waits[asked["may_wait"]], *asked["why"]]
+
+
+def _again_lines(again: dict[str, Any]) -> list[str]:
+    if again["same"] is None:
+        return [f"not possible: {again['why']}"]
+    differences = [
+        f"{name}: {item['recorded']} was recorded, {item['now']} comes out now"
+        for name, item in again["differences"].items()
+        if name not in {"reasons", "rules"}
+    ]
+    if again["same"]:
+        worded = " (in other words)" if again["differences"] else ""
+        return [f"the same verdict{worded}"]
+    return ["ANOTHER VERDICT than was recorded", *differences]
 
 
 def _outcome(outcomes: list[dict[str, Any]]) -> str:

@@ -1,0 +1,220 @@
+"""A recorded decision found again and judged again, from the ledger alone: no warehouse, no snapshot, no network.
+
+Put here how a question in words finds its decision, and whether policy still says what it said. How it is laid out is
+``cli``'s; what hangs on a decision is ``ledger.queries``'.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from weaver_forge.errors import PolicyError, UsageError
+from weaver_forge.hooks.asking import judged_again
+from weaver_forge.ledger.queries import show
+from weaver_forge.policy import PredictionView, Question, evaluate, in_force
+
+if TYPE_CHECKING:
+    from weaver_forge.ledger import Ledger
+
+Row = Mapping[str, Any]
+
+SKIP_TESTS = "skip_tests"
+"""The action that leaves a test for later."""
+
+_LOOKED_AT = 200
+"""Newest decisions about one thing that are looked through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What is asked; one of id, test with change, scaled, blocked or change.
+
+    Args:
+        id: Of a decision or prediction, or a unique beginning of it.
+        change: A whole or abbreviated commit id.
+        test: A test of it: its id, or a unique part of it.
+        scaled: A service whose capacity was set.
+        blocked: A commit id that was held back.
+        decision: Of this decision only.
+    """
+
+    id: str = ""
+    change: str = ""
+    test: str = ""
+    scaled: str = ""
+    blocked: str = ""
+    decision: str = ""
+
+
+def reproduced(ledger: "Ledger", about: About) -> dict[str, Any]:
+    """All that the ledger holds about it, and the verdict made again.
+
+    Returns:
+        As ``ledger.queries.show``, and: ``again`` (same, differences, why), ``test`` (the prediction asked about and
+        what policy says of it; None where none was asked about) and ``notes``.
+
+    Raises:
+        UsageError: If nothing, or more than one thing, is meant.
+    """
+    found = show(ledger, _id_of(ledger, about))
+    decision = found["decisions"][-1] if found["decisions"] else None
+    notes = [] if decision is None or not about.blocked or decision["exit_code"] else [_not_held(decision)]
+    return {
+        **found,
+        "again": again(decision, found["policy"]) if decision is not None else None,
+        "test": _test(found, decision, about.test) if about.test and decision is not None else None,
+        "notes": notes,
+    }
+
+
+def again(decision: Row, policy: str | None) -> dict[str, Any]:
+    """Judge a recorded decision anew.
+
+    Returns:
+        ``same``: True or False, or None where that cannot be found out, with ``why``; ``differences``: what was
+        recorded and what comes out now, by name.
+    """
+    inputs = decision.get("inputs") or {}
+    if "question" not in inputs:
+        return _not_again("it was recorded before all that a verdict rests on was kept")
+    if policy is None:
+        return _not_again("the text of its policy is not in the ledger")
+    try:
+        ruling = judged_again(in_force(policy, "the policy of that time"), inputs)
+    except (PolicyError, msgspec.ValidationError) as error:
+        return _not_again(f"this version cannot read what was recorded: {error}")
+    now = {
+        "verdict": str(ruling.verdict),
+        "exit_code": ruling.exit_code,
+        "level": str(ruling.level),
+        "applied": ruling.applied,
+        "rules": list(ruling.rules),
+        "reasons": list(ruling.reasons),
+    }
+    then = {name: decision[name] for name in now}
+    differences = {
+        name: {"recorded": then[name], "now": value}
+        for name, value in now.items()
+        if (then[name] or []) != (value or [])
+    }
+    same = not any(name in differences for name in ("verdict", "exit_code", "level", "applied"))
+    return {"same": same, "why": "", "differences": differences}
+
+
+def _not_again(why: str) -> dict[str, Any]:
+    return {"same": None, "why": why, "differences": {}}
+
+
+def _id_of(ledger: "Ledger", about: About) -> str:
+    if about.id:
+        return about.id
+    if about.scaled:
+        return _newest(
+            ledger, about, about.scaled, "", lambda row: _is_service(row, about.scaled) and _sets(ledger, row)
+        )
+    if about.blocked:
+        held = "and verdict in ('deny', 'review')"
+        found = _decisions(ledger, about, about.blocked, held)
+        stopped = [row for row in found if row["exit_code"]]
+        if not found:
+            raise _nothing(f"nothing held back {about.blocked}", "Ask `weaver-forge why --change` what was decided")
+        return str((stopped or found)[0]["decision_id"])
+    if about.test:
+        return _newest(ledger, about, about.change, "", lambda row: bool(_named(ledger, row, about.test)))
+    return _newest(ledger, about, about.change, "", lambda _row: True)
+
+
+def _newest(ledger: "Ledger", about: About, text: str, where: str, fits: Callable[[Row], bool]) -> str:
+    found = next((row for row in _decisions(ledger, about, text, where) if fits(row)), None)
+    if found is None:
+        what = f"the test {about.test} of {text}" if about.test else text
+        raise _nothing(f"no decision about {what}", "Ask `weaver-forge gate` or `weaver-forge rank-tests` first")
+    return str(found["decision_id"])
+
+
+def _nothing(what: str, do: str) -> UsageError:
+    return UsageError(what, where="ledger", do=do)
+
+
+def _decisions(ledger: "Ledger", about: About, text: str, where: str) -> list[dict[str, Any]]:
+    """Decisions whose unit has the text, newest first; what a pattern of SQL means is no part of a name."""
+    literal = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return ledger.rows(
+        "decisions",
+        f"where unit like :unit escape '!' and (:decision = '' or decision = :decision) {where} "
+        f"order by batch_seq desc, position desc limit {_LOOKED_AT}",
+        {"unit": f"%{literal}%", "decision": about.decision},
+        columns=("decision_id", "decision", "unit", "action", "exit_code", "prediction_ids", "verdict"),
+    )
+
+
+def _is_service(row: Row, service: str) -> bool:
+    """A service key, or the name in the middle of one."""
+    return any(part == service or part.split("/")[1:2] == [service] for part in row["unit"].split("|"))
+
+
+def _sets(ledger: "Ledger", row: Row) -> bool:
+    """Whether it rests on a forecast."""
+    first = ledger.prediction(row["prediction_ids"][0]) if row["prediction_ids"] else None
+    return first is not None and first["value"] is not None
+
+
+def _named(ledger: "Ledger", row: Row, test: str) -> list[dict[str, Any]]:
+    return _of_test([found for id_ in row["prediction_ids"] or [] if (found := ledger.prediction(id_))], test)
+
+
+def _of_test(predictions: Sequence[dict[str, Any]], test: str) -> list[dict[str, Any]]:
+    """Predictions of the test: of this id, else of ids that have it as a part."""
+    tests = [row for row in predictions if "test_id" in row["subject"]]
+    exact = [row for row in tests if row["subject"]["test_id"] == test]
+    return exact or [row for row in tests if test in row["subject"]["test_id"]]
+
+
+def _test(found: Row, decision: Row, test: str) -> dict[str, Any]:
+    """The one test asked about: its place in the order, and what policy says of leaving it for later."""
+    matching = _of_test(found["predictions"], test)
+    if len(matching) > 1:
+        some = ", ".join(row["subject"]["test_id"] for row in matching[:3])
+        raise UsageError(f"{test!r} is a part of {len(matching)} tests: {some}", where="--test", do="Give more of it")
+    row = matching[0]
+    order = sorted(found["predictions"], key=lambda other: (-_order(other), other["subject"]["test_id"]))
+    ruling = None
+    if found["policy"] is not None:
+        policy = in_force(found["policy"], "the policy of that time")
+        ruling = evaluate(policy, _skipping(row, decision))
+    return {
+        "test_id": row["subject"]["test_id"],
+        "prediction": row,
+        "place": next(place for place, other in enumerate(order, 1) if other is row),
+        "of": len(order),
+        "may_wait": None if ruling is None else ruling.takes,
+        "why": [] if ruling is None else list(ruling.reasons[:1]),
+    }
+
+
+def _order(row: Row) -> float:
+    value = row["score"] if row["score"] is not None else row["probability"]
+    return float("-inf") if value is None else float(value)
+
+
+def _skipping(row: Row, decision: Row) -> Question:
+    """The question whether this test may wait, as of the decision."""
+    made_at = row["made_at"]
+    assert isinstance(made_at, datetime)
+    return Question(
+        decision=decision["decision"],
+        action=SKIP_TESTS,
+        on="low",
+        holds=False,
+        now=decision["made_at"],
+        prediction=PredictionView(probability=row["probability"], made_at=made_at, data_as_of=row["data_as_of"]),
+    )
+
+
+def _not_held(decision: Row) -> str:
+    return (
+        f"it was not held back: the verdict {decision['verdict']} was said at level {decision['level']}, not enforced"
+    )

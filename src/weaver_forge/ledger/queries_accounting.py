@@ -1,0 +1,161 @@
+"""Caught, escaped and unstable of live decisions: the ledger's rows for the product's one accounting.
+
+Put here how decisions are joined with what became of their subjects. Counting is ``autonomy.accounting``'s, the same
+that replays are counted by.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from weaver_forge.autonomy.accounting import NEEDED, ROWS, account
+from weaver_forge.contracts.values import Verdict
+from weaver_forge.ledger.canonical import instant_text
+from weaver_forge.policy import effective, in_force
+from weaver_forge.policy.judging import skip_limit
+
+if TYPE_CHECKING:
+    from weaver_forge.ledger.reading import Reading
+
+_HELD = {Verdict.DENY.value, Verdict.REVIEW.value}
+_CHUNK = 500
+
+LEFT_FOR_LATER = "skip_tests"
+"""The action of a hook that holds nothing back."""
+
+
+def accounting(
+    ledger: "Reading", decision: str, since: datetime | None = None, *, hook: str = "", needed: int = NEEDED
+) -> list[dict[str, Any]]:
+    """What became of the real failures that hooks decided about, a row an entity and action.
+
+    The newest decision about a unit at a hook holds. What a person let through against the verdict counts as what the
+    policy said in ``if_enforced`` and as let through in ``as_it_was``. Where a hook holds nothing but leaves subjects
+    for later, the record does not say which: ``as_it_was`` is None then, and ``if_enforced`` counts those below the
+    ``skip_below`` of the policy that was in force. Quantities have no failures: no row.
+
+    Args:
+        ledger: The record.
+        decision: Its name.
+        since: Decisions made from then on; all where None.
+        hook: Of this enforcement point only.
+        needed: Independent units with a real failure below which there is no rate.
+
+    Returns:
+        ``{entity, action, n_decisions, as_it_was, if_enforced, why}``; the two as
+        :class:`~weaver_forge.autonomy.accounting.Account`, as data; ``why`` one of them is None.
+    """
+    with ledger.one_view():
+        decided = _newest(ledger, decision, since, hook)
+        known = _predicted(ledger, sorted({row["prediction_id"] for row in decided}))
+        limits = _limits(ledger, decision, {row["policy_sha256"] for row in decided if not row["holds"]})
+    found = []
+    for entity, action in sorted({(row["entity"], row["action"]) for row in decided}):
+        rows = [row for row in decided if (row["entity"], row["action"]) == (entity, action)]
+        rows = [row for row in rows if known.get(row["prediction_id"], _UNKNOWN)[0] is not None]
+        if not rows:
+            continue
+        holds = all(row["holds"] for row in rows)
+        was = [row["was_held"] for row in rows]
+        would = [row["would_hold"] if row["holds"] else _runs(row, known, limits) for row in rows]
+        found.append(
+            {
+                "entity": entity,
+                "action": action,
+                "n_decisions": len({row["decision_id"] for row in rows}),
+                "as_it_was": asdict(account(_frame(rows, known, was), needed=needed)) if holds else None,
+                "if_enforced": asdict(account(_frame(rows, known, would), needed=needed)),
+                "why": "" if holds else "which subjects a hook left for later is not in the record",
+            }
+        )
+    return found
+
+
+def _newest(ledger: "Reading", decision: str, since: datetime | None, hook: str) -> list[dict[str, Any]]:
+    """A row a subject that a unit's newest decision rests on."""
+    rows = ledger.rows(
+        "decisions",
+        "where decision = :decision and (:since = '' or made_at >= :since) and (:hook = '' or hook = :hook) "
+        "order by batch_seq, position",
+        {"decision": decision, "since": instant_text(since) if since is not None else "", "hook": hook},
+        columns=(
+            *("decision_id", "entity", "unit", "hook", "action", "verdict", "exit_code", "prediction_ids", "inputs"),
+            "policy_sha256",
+        ),
+    )
+    newest = {(row["entity"], row["unit"], row["hook"], row["action"]): row for row in rows}
+    return [
+        {
+            "decision_id": row["decision_id"],
+            "entity": row["entity"],
+            "action": row["action"] or "",
+            "unit": row["unit"],
+            "prediction_id": prediction_id,
+            "holds": _question(row).get("holds", True),
+            "policy_sha256": row["policy_sha256"],
+            "was_held": row["exit_code"] != 0,
+            "would_hold": row["verdict"] in _HELD,
+        }
+        for row in newest.values()
+        for prediction_id in row["prediction_ids"] or []
+    ]
+
+
+def _question(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (row["inputs"] or {}).get("question") or {}
+
+
+_UNKNOWN = (None, None, "pending", None)
+
+
+def _predicted(ledger: "Reading", ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Prediction -> probability, and outcome, maturity and link_method of its newest outcome."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for begin in range(0, len(ids), _CHUNK):
+        named = {f"p{number}": value for number, value in enumerate(ids[begin : begin + _CHUNK])}
+        listed = ", ".join(f":{name}" for name in named)
+        sql = (
+            "-- grain: prediction\nselect p.prediction_id, p.probability, o.outcome, coalesce(o.maturity, 'pending'), "
+            "o.link_method from predictions p left join newest_outcomes o on o.prediction_id = p.prediction_id "
+            f"where p.prediction_id in ({listed})"
+        )
+        found |= {row[0]: tuple(row[1:]) for row in ledger.select(sql, named)}
+    return found
+
+
+def _limits(ledger: "Reading", decision: str, policies: Iterable[str | None]) -> dict[str | None, float | None]:
+    """Policy -> the probability below which it leaves subjects for later; None: none."""
+    found: dict[str | None, float | None] = {}
+    for sha256 in policies:
+        for row in ledger.rows("policies", "where policy_sha256 = :id", {"id": sha256 or ""}):
+            rule = effective(in_force(str(row["text"]), f"policy {sha256}"), decision, LEFT_FOR_LATER)
+            found[sha256] = skip_limit(rule, None)[0]
+    return found
+
+
+def _runs(
+    row: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]], limits: Mapping[str | None, float | None]
+) -> bool:
+    """Whether a subject is run at once under the policy that was in force."""
+    limit = limits.get(row["policy_sha256"])
+    return limit is None or known[row["prediction_id"]][0] >= limit
+
+
+def _frame(
+    rows: Sequence[Mapping[str, Any]], known: Mapping[str, tuple[Any, ...]], covered: list[bool]
+) -> pl.DataFrame:
+    found = [known[row["prediction_id"]] for row in rows]
+    return pl.DataFrame(
+        {
+            "unit": [row["unit"] for row in rows],
+            "cluster": [row["unit"] for row in rows],
+            "is_covered": covered,
+            "outcome": [row[1] for row in found],
+            "maturity": [row[2] for row in found],
+            "link_method": [row[3] for row in found],
+        },
+        schema=ROWS,
+    )

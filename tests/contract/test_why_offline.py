@@ -1,0 +1,220 @@
+"""A decision is reproduced from the ledger alone, and policy is asked again; live decisions are counted in buckets."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from weaver_forge.errors import UsageError
+from weaver_forge.hooks.asking import inputs_of
+from weaver_forge.hooks.reproducing import About, reproduced
+from weaver_forge.ledger import Ledger, uuid7
+from weaver_forge.ledger.queries_accounting import accounting
+from weaver_forge.policy import Question, evaluate, parse
+from weaver_forge.policy.question import PredictionView
+
+NOW = datetime(2026, 5, 4, 12)
+POLICY = """version: 1
+decisions:
+  deploy_risk: {scope: deployment, ceiling: autonomous, review_at: 0.3, deny_at: 0.7}
+  test_selection: {scope: development, ceiling: autonomous, skip_below: 0.01}
+"""
+SHA256 = sha256(POLICY.encode()).hexdigest()
+Decide = Callable[..., str]
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """An empty ledger that knows the policy."""
+    with Ledger.open(ledger_url) as opened:
+        opened.append("policies", [{"policy_sha256": SHA256, "text": POLICY, "first_used_at": NOW}], now=NOW)
+        yield opened
+
+
+def predict(ledger: Ledger, number: int, subject: dict[str, str], decision: str, entity: str, **said: Any) -> str:
+    made = uuid7(NOW, number.to_bytes(10, "big"))
+    unit = "|".join(value for name, value in subject.items() if name != "test_id")
+    ledger.append(
+        "predictions",
+        [
+            {
+                "prediction_id": made, "decision": decision, "entity": entity, "subject": subject, "unit": unit,
+                "predicted_at": NOW, "made_at": NOW, "origin": "live", "model_name": "m", "model_version": "3",
+                "is_baseline": False, "baseline_name": "b", "data_as_of": NOW,
+                "evidence": [{"fact": "touches a hot file", "contribution": 1.5, "link": ""}],
+                "sources_missing": ["incidents"], **said,
+            }
+        ],
+        now=NOW,
+    )  # fmt: skip
+    return made
+
+
+def decide(
+    ledger: Ledger, number: int, decision: str, entity: str, unit: str, ids: list[str], asked: Question, **more: Any
+) -> str:
+    ruling = evaluate(parse(POLICY, "policy"), asked)
+    made = uuid7(NOW + timedelta(seconds=number), (1000 + number).to_bytes(10, "big"))
+    ledger.append(
+        "decisions",
+        [
+            {
+                "decision_id": made, "decision": decision, "entity": entity, "unit": unit, "hook": "ci",
+                "prediction_ids": ids, "verdict": str(ruling.verdict), "level": str(ruling.level),
+                "scope": str(ruling.scope), "applied": ruling.applied, "exit_code": ruling.exit_code,
+                "reasons": list(ruling.reasons), "rules": list(ruling.rules), "policy_sha256": SHA256,
+                "made_at": NOW, "inputs": inputs_of(asked, ruling), **more,
+            }
+        ],
+        now=NOW,
+    )  # fmt: skip
+    return made
+
+
+def about_change(ledger: Ledger, number: int, probability: float, earned: str = "autonomous", **more: Any) -> str:
+    revision = f"{number:040x}"
+    subject = {"repo_id": "host/shop", "revision": revision}
+    id_ = predict(ledger, number, subject, "deploy_risk", "changes", probability=probability)
+    view = PredictionView(probability=probability, made_at=NOW)
+    asked = Question(decision="deploy_risk", now=NOW, prediction=view, earned=earned)  # type: ignore[arg-type]
+    return decide(ledger, number, "deploy_risk", "changes", f"host/shop|{revision}", [id_], asked, **more)
+
+
+def resolve(ledger: Ledger, number: int, outcome: float, link: str = "blame") -> None:
+    row = {"prediction_id": uuid7(NOW, number.to_bytes(10, "big")), "outcome": outcome, "maturity": "mature",
+           "outcome_known_at": NOW, "link_method": link}  # fmt: skip
+    ledger.append("outcomes", [row], now=NOW)
+
+
+def test_a_decision_is_judged_again_from_its_record_and_comes_out_the_same(ledger: Ledger) -> None:
+    made = about_change(ledger, 1, 0.9)
+
+    found = reproduced(ledger, About(id=made))
+
+    assert found["again"] == {"same": True, "why": "", "differences": {}}
+    assert found["predictions"][0]["sources_missing"] == ["incidents"]
+    assert found["predictions"][0]["evidence"][0]["fact"] == "touches a hot file"
+
+
+def test_a_record_that_policy_would_not_have_made_is_found_out(ledger: Ledger) -> None:
+    made = about_change(ledger, 1, 0.9, verdict="allow", exit_code=0)
+
+    again = reproduced(ledger, About(id=made))["again"]
+
+    assert again["same"] is False
+    assert again["differences"]["verdict"] == {"recorded": "allow", "now": "deny"}
+
+
+def test_a_decision_from_before_inputs_were_kept_says_that_it_cannot_be_made_again(ledger: Ledger) -> None:
+    made = about_change(ledger, 1, 0.9, inputs=None)
+
+    again = reproduced(ledger, About(id=made))["again"]
+
+    assert again["same"] is None
+    assert again["why"]
+
+
+def test_what_held_a_change_back_is_found_by_its_beginning(ledger: Ledger) -> None:
+    held = about_change(ledger, 0xABC, 0.9)
+    about_change(ledger, 2, 0.1)
+
+    found = reproduced(ledger, About(blocked=f"{0xABC:040x}"))
+
+    assert found["id"] == held
+    assert found["notes"] == []
+
+
+def test_a_verdict_that_was_only_said_is_found_as_not_held(ledger: Ledger) -> None:
+    about_change(ledger, 1, 0.9, earned="assisted")
+
+    found = reproduced(ledger, About(blocked=f"{1:040x}"))
+
+    assert "not held back" in found["notes"][0]
+
+
+def test_what_was_never_held_back_is_said(ledger: Ledger) -> None:
+    about_change(ledger, 1, 0.1)
+
+    with pytest.raises(UsageError, match="nothing held back"):
+        reproduced(ledger, About(blocked=f"{1:040x}"))
+
+
+def with_tests(ledger: Ledger, *chances: float) -> str:
+    revision = f"{7:040x}"
+    ids = [
+        predict(
+            ledger, 50 + number, {"repo_id": "host/shop", "revision": revision, "test_id": f"tests/a.py::t{number}"},
+            "test_selection", "tests", probability=chance, score=chance,
+        )
+        for number, chance in enumerate(chances)
+    ]  # fmt: skip
+    view = PredictionView(probability=max(chances), made_at=NOW)
+    asked = Question(decision="test_selection", now=NOW, prediction=view, holds=False)
+    return decide(ledger, 7, "test_selection", "tests", f"host/shop|{revision}", ids, asked)
+
+
+def test_a_test_of_a_change_has_its_place_and_what_policy_says_of_it(ledger: Ledger) -> None:
+    made = with_tests(ledger, 0.5, 0.001, 0.2)
+
+    found = reproduced(ledger, About(change=f"{7:040x}", test="a.py::t1"))
+
+    assert found["id"] == made
+    asked = found["test"]
+    assert (asked["test_id"], asked["place"], asked["of"], asked["may_wait"]) == ("tests/a.py::t1", 3, 3, True)
+    assert "below skip_below" in asked["why"][0]
+
+
+def test_a_part_of_several_tests_is_refused(ledger: Ledger) -> None:
+    with_tests(ledger, 0.5, 0.001)
+
+    with pytest.raises(UsageError, match="part of 2 tests"):
+        reproduced(ledger, About(change=f"{7:040x}", test="a.py"))
+
+
+def test_what_set_the_capacity_of_a_service_is_found_by_its_name(ledger: Ledger) -> None:
+    subject = {"service_key": "shop/web/prod", "metric": "requests"}
+    id_ = predict(ledger, 90, subject, "load_forecast", "points", value=10.0, q_975=20.0)
+    view = PredictionView(probability=None, value=10.0, made_at=NOW)
+    asked = Question(decision="load_forecast", action="scale", on="upper", holds=False, now=NOW, prediction=view)
+    made = decide(ledger, 90, "load_forecast", "points", "shop/web/prod|requests", [id_], asked)
+
+    assert reproduced(ledger, About(scaled="web"))["id"] == made
+    with pytest.raises(UsageError, match="no decision about we"):
+        reproduced(ledger, About(scaled="we"))
+
+
+def test_live_decisions_are_counted_as_they_were_and_as_if_they_had_been_enforced(ledger: Ledger) -> None:
+    for number, (chance, earned) in enumerate([(0.9, "autonomous"), (0.9, "assisted"), (0.1, "autonomous")], 1):
+        about_change(ledger, number, chance, earned)
+        resolve(ledger, number, 1.0)
+    about_change(ledger, 4, 0.1)
+    resolve(ledger, 4, 0.0, "revision:both outcomes, flaky")
+
+    (row,) = accounting(ledger, "deploy_risk")
+
+    was, would = row["as_it_was"], row["if_enforced"]
+    assert row["n_decisions"] == 4
+    assert (was["caught"], was["escaped"], was["unstable"]) == (1, 2, 1)
+    assert (would["caught"], would["escaped"], would["unstable"]) == (2, 1, 1)
+    assert was["escape_rate"]["text"] == "insufficient data: 3 of 30"
+
+
+def test_of_a_ranking_it_is_said_that_the_record_does_not_say_what_waited(ledger: Ledger) -> None:
+    with_tests(ledger, 0.5, 0.001)
+    resolve(ledger, 50, 1.0)
+    resolve(ledger, 51, 1.0)
+
+    (row,) = accounting(ledger, "test_selection")
+
+    assert row["as_it_was"] is None
+    assert row["why"]
+    assert (row["if_enforced"]["caught"], row["if_enforced"]["escaped"]) == (1, 1)
+
+
+def test_only_decisions_since_then_count(ledger: Ledger) -> None:
+    about_change(ledger, 1, 0.9)
+
+    assert accounting(ledger, "deploy_risk", NOW + timedelta(seconds=1)) == []
+    assert accounting(ledger, "deploy_risk", NOW)
