@@ -40,6 +40,10 @@ decisions:
 """
 """What the stream is decided under; everything that is not said is the product's default."""
 
+BARS = {"run": "", "test": "    actions: {skip_tests: {bar: 0.95}}\n"}
+"""A run is decided under the product's bar of 0.99. Of single tests the bar asks for the share that came out right, in
+runs that are as many trials: 0.95 is within the reach of histories of some hundred runs."""
+
 
 UNITS: tuple[Literal["run", "test"], ...] = ("run", "test")
 """What one decision covers: all tests of a run, as in the product; or each test for itself."""
@@ -84,7 +88,7 @@ def autonomy_benchmark(_settings: Settings, arguments: Mapping[str, Any], emit: 
 
 def _lived(stream: pl.DataFrame, unit: Literal["run", "test"], tell: Callable[[int], None]) -> tuple[Lived, bool]:
     """The stream in a ledger of its own, and whether that is whole at the end."""
-    kind, policy = decided_per(unit), parse(POLICY, "the benchmark's policy")
+    kind, policy = decided_per(unit), parse(POLICY + BARS[unit], "the benchmark's policy")
     with (
         tempfile.TemporaryDirectory(prefix="weaver-forge-benchmark-") as place,
         Ledger.open(f"sqlite:///{Path(place) / 'ledger.sqlite'}") as ledger,
