@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from weaver_forge.cli.app import run
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks.asking import inputs_of
 from weaver_forge.hooks.reproducing import About, reproduced
@@ -218,3 +220,21 @@ def test_only_decisions_since_then_count(ledger: Ledger) -> None:
 
     assert accounting(ledger, "deploy_risk", NOW + timedelta(seconds=1)) == []
     assert accounting(ledger, "deploy_risk", NOW)
+
+
+def test_the_command_needs_nothing_but_the_ledger_and_says_facts_before_the_score(
+    ledger: Ledger, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither warehouse nor snapshot nor policy file is there."""
+    about_change(ledger, 1, 0.9)
+    (tmp_path / "weaver-forge.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEAVER_FORGE_LEDGER_URL", ledger_url)
+
+    code = run(["why", "--blocked", f"{1:040x}"])
+
+    out = capsys.readouterr().out
+    assert code == 0
+    order = ["touches a hot file", "Unavailable", "incidents", "Score", "Rules that fired", "the same verdict"]
+    assert [out.index(part) for part in order] == sorted(out.index(part) for part in order)
+    assert {path.name.split(".")[0] for path in tmp_path.iterdir()} <= {"ledger", "weaver-forge"}

@@ -3,7 +3,7 @@
 Put here how one figure reads. Tables and their order are ``replay_text``'s and ``replay_markdown``'s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Data = Mapping[str, Any]
@@ -62,6 +62,13 @@ def acted(row: Data, on: str) -> str:
     return f"{n['units']}" if n["units"] else "nothing"
 
 
+def escape_rate(row: Data, on: str) -> str:
+    """Rate and bound; where nothing was left for later nothing could escape, and a bound would say nothing."""
+    if on == "low" and not row["acted"]["subjects"]:
+        return "nothing waited"
+    return str(row["escape_rate"]["text"])
+
+
 def minutes(row: Data) -> str:
     """Minutes that would not have been run."""
     found = row["money"]["minutes"]
@@ -72,11 +79,26 @@ def minutes(row: Data) -> str:
 
 
 def net(row: Data) -> str:
-    """Money saved less money lost, or why it is not known."""
+    """Money saved less money lost; why it is not known says ``unknown``."""
     found = row["money"]
     if found["net"] is None:
-        return f"not known: {found['note']}"
-    return f"{found['net']} {found['currency']} ({found['saved']} saved, {found['lost']} lost)"
+        return "not known"
+    parts = f" ({found['saved']} saved, {found['lost']} lost)" if row["acted"]["subjects"] else ""
+    return f"{found['net']} {found['currency']}".rstrip() + parts
+
+
+def remarks(found: Sequence[Data], on: str) -> list[str]:
+    """What a reader of the table must know: what net is against, what is not known and why, what acts on nothing."""
+    against = found[0]["money"]["against"]
+    said = [f"net is against {against}; the escape rate is of units with a real failure, bounded above at 95 %"]
+    said += [
+        f"{row['policy']}: net is not known, {row['money']['note']}" for row in found if row["money"]["net"] is None
+    ]
+    keys = "skip_below" if on == "low" else "review_at or deny_at"
+    judged = [row for row in found if row["verdicts"] is not None]
+    said += [f"{row['policy']} sets no {keys}, so it acts on nothing" for row in judged if not row["thresholds"]]
+    said += [f"{row['policy']}: {line}" for row in judged for line in row["thresholds"]]
+    return list(dict.fromkeys(said))
 
 
 def held_out(row: Data) -> str:

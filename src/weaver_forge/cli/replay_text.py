@@ -60,9 +60,8 @@ def _actions(kind: rows.Data) -> None:
             text.group(title, text.table(["policy", *rows.CAPACITY_COLUMNS], cells))
         else:
             _policies(title, action["on"], found)
-        for line in dict.fromkeys(line for row in found for line in row["thresholds"]):
-            text.out(f"  {line}")
-        if action["on"] != "upper":
+            for line in rows.remarks(found, action["on"]):
+                text.out(f"  {line}")
             _escapes(found)
 
 
@@ -73,14 +72,11 @@ def _policies(title: str, on: str, found: Sequence[rows.Data]) -> None:
     columns += ["minutes", "net"] if on == "low" else ["net"]
     columns.append("held out")
     text.group(title, text.table(columns, [_cells(row, on) for row in found]))
-    if found:
-        against = found[0]["money"]["against"]
-        text.out(f"  net is against {against}; the escape rate is of units with a real failure, bounded at 95 %")
 
 
 def _cells(row: rows.Data, on: str) -> list[Any]:
     cells: list[Any] = [row["policy"], row["view"], rows.levels(row), rows.verdicts(row), rows.acted(row, on)]
-    cells += [row["caught"], row["escaped"], row["unstable"], row["escape_rate"]["text"]]
+    cells += [row["caught"], row["escaped"], row["unstable"], rows.escape_rate(row, on)]
     cells += [rows.minutes(row), rows.net(row)] if on == "low" else [rows.net(row)]
     return [*cells, rows.held_out(row)]
 

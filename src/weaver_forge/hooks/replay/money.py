@@ -124,9 +124,8 @@ def _sums(
 ) -> tuple[Decimal | None, Decimal | None, str]:
     """Both sums in cents; None with the reason where an amount is needed that the policy does not give."""
     absent = sorted({name for name, n in (*gains, *losses) if n and name not in prices.amounts})
-    if absent or not prices.amounts:
-        names = ", ".join(f"costs.{name}" for name in absent) or "no costs"
-        return None, None, f"{names} not in the policy" if absent else "the policy gives no costs"
+    if absent:
+        return None, None, f"{', '.join(f'costs.{name}' for name in absent)} not in the policy"
 
     def total(parts: list[tuple[str, Decimal]]) -> Decimal:
         return sum((prices.amounts[name] * n for name, n in parts if n), Decimal(0)).quantize(_CENT)
