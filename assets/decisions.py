@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 
 from assets import tracking
-from assets.predicting import Provenance, data_as_of, predict, record, subjects_of
+from assets.predicting import SEED, Provenance, data_as_of, predict, record, subjects_of
 from assets.resources import POOL, Deployment, SpecTables
+from assets.scoring import COLUMNS, score_rows
 from assets.tables import Metadata, table_assets
-from models.learning import Judgement, in_units, learn
-from weaver_forge import metrics
+from models.learning import Judgement, learn
 from weaver_forge.contracts.decision import (
     DecisionSpec,
     SubjectKind,
@@ -27,10 +27,7 @@ from weaver_forge.contracts.decision import (
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS
 from weaver_forge.contracts.values import Maturity, Origin
-
-SEED = 20_260_301
-"""Fitting and bootstraps start from this: the same data give the same model and the same intervals."""
-
+from weaver_forge.ledger import queries
 
 _OUTCOME = (
     "prediction_id", "outcome", "maturity", "outcome_known_at", "link_method", "link_confidence", "cost",
@@ -216,10 +213,9 @@ def resolve_and_score(deployment: Deployment, spec: DecisionSpec, kind: SubjectK
         ledger.append("outcomes", outcomes, now=now)
         scored: dict[str, Any] = {"resolved_now": len(outcomes)}
         for origin, counts in ledger.counts(spec.name, kind.entity).items():
-            rows = ledger.resolved(spec.name, kind.entity, origin=origin)
-            scores = _score_rows(spec, kind, origin, rows, counts, now)
-            ledger.append("scores", scores, now=now)
-            scored[f"{origin}_resolved"] = len(rows)
+            rows = queries.resolved_columns(ledger, spec.name, kind.entity, origin=origin, columns=COLUMNS)
+            ledger.append("scores", score_rows(spec, kind, origin, rows, counts, now), now=now)
+            scored[f"{origin}_resolved"] = rows.height
     return scored
 
 
@@ -245,34 +241,6 @@ def _outcomes(
     )
     for row in counted.iter_rows(named=True):
         yield {name: row[name] for name in _OUTCOME}
-
-
-def _score_rows(
-    spec: DecisionSpec,
-    kind: SubjectKind,
-    origin: str,
-    rows: list[dict[str, Any]],
-    counts: Mapping[str, int],
-    now: datetime,
-) -> list[dict[str, Any]]:
-    # A score belongs to the method that speaks now: one that mixed versions would vouch for none of them.
-    rows = [row for row in rows if row["model_name"] == rows[-1]["model_name"]]
-    if not rows:
-        return []
-    numbers = pl.DataFrame(rows, infer_schema_length=None).drop("predicted_at", "subject")
-    frame = in_units(kind, pl.concat([subjects_of(kind, rows), numbers], how="horizontal"))
-    newest = frame["predicted_at"].max()
-    return [
-        {
-            "decision": spec.name, "entity": kind.entity, "origin": origin, "model_name": rows[-1]["model_name"],
-            "metric": score.metric, "value": score.value, "low": score.low, "high": score.high,
-            "baseline_value": score.baseline_value, "gain": score.gain, "gain_low": score.gain_low,
-            "gain_high": score.gain_high, "n": score.n, "n_pending": counts["n_pending"],
-            "n_unresolvable": counts["n_unresolvable"], "window_start": frame["predicted_at"].min(),
-            "window_end": newest if isinstance(newest, datetime) else now,
-        }
-        for score in metrics.evaluate(kind.metrics, frame, rng=np.random.default_rng(SEED))
-    ]  # fmt: skip
 
 
 def _evaluations(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from assets.decisions import SEED
+from assets.predicting import SEED
 from assets.registry import load_spec
 from assets.resources import Emit
 from weaver_forge import benchmarks
@@ -22,8 +22,8 @@ from weaver_forge.benchmarks import BenchmarkData
 from weaver_forge.errors import MissingInput, UsageError
 from weaver_forge.settings import Settings
 
-INGEST = "ingest"
-"""What is measured beside the decisions."""
+OTHERS = {"ingest": "ingest_benchmark", "ledger": "ledger_benchmark"}
+"""What is measured beside the decisions, and the verb, a function in a module of its name, that does."""
 
 FORMATS = ("test_history", "jit", "series", "nab")
 """Modules of weaver_forge.benchmarks, a family of formats each."""
@@ -33,13 +33,14 @@ LARGEST_BYTES = 512 * 1024 * 1024
 
 
 def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
-    """Measure ``{"name": decision, "data": folder}``; what ``ingest`` takes is in its own module."""
+    """Measure ``{"name": decision, "data": folder}``; what the others take is in their own modules."""
     if not arguments.get("name"):
-        names = ", ".join((*settings.decisions, INGEST))
+        names = ", ".join((*settings.decisions, *OTHERS))
         raise UsageError("benchmark needs to know what to measure", do=f"Name one of {names}")
-    if arguments["name"] == INGEST:
-        module = importlib.import_module("assets.verbs.ingest_benchmark")  # needs Dagster, which is slow to load
-        return int(module.ingest_benchmark(settings, arguments, emit))
+    if arguments["name"] in OTHERS:
+        verb = OTHERS[arguments["name"]]
+        module = importlib.import_module(f"assets.verbs.{verb}")  # needs Dagster, which is slow to load
+        return int(getattr(module, verb)(settings, arguments, emit))
     spec = load_spec(settings, str(arguments["name"]))
     if not arguments.get("data"):
         raise UsageError("benchmark needs data", do="Name a folder with --data DIR; see docs/benchmarks.md")

@@ -115,25 +115,28 @@ def benchmark(
     *,
     data: Path | None = None,
     spans: int | None = None,
+    rows: int | None = None,
     only: Names = (),
     full: Flag = False,
     chdb: Path | None = None,
     json: Json = False,
 ) -> int:
-    """Measure a decision on public data, or how fast things come in.
+    """Measure a decision on public data, how fast things come in, or how fast the ledger is.
 
     Args:
-        name: Which decision, or ingest; the names are listed where none is given.
-        data: Folder of the data; of ingest, where its corpus is made and removed again.
+        name: Which decision, or ingest, or ledger; the names are listed where none is given.
+        data: Folder of the data; of ingest and ledger, where their corpus is made and removed again.
         spans: Of ingest: how many; a million where nothing is said.
-        only: Of ingest: only this measure; repeatable.
-        full: Of ingest: with ten times as many spans too, and 100,000 commits.
+        rows: Of ledger: how many are there; a million where nothing is said.
+        only: Of ingest and ledger: only this measure; repeatable.
+        full: Of ingest: with ten times as many spans too, and 100,000 commits. Of ledger: ten million rows.
         chdb: Of ingest: an interpreter whose environment has chdb, to measure ClickHouse beside it.
         json: Print only the result, as JSON.
     """
     given = {
         "data": str(data.resolve()) if data else None,
         "spans": spans,
+        "rows": rows,
         "only": list(only) or None,
         "full": full or None,
         "chdb": str(_absolute(str(chdb))) if chdb else None,

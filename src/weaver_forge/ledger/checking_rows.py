@@ -51,7 +51,7 @@ def check_table(store: Store, table: LedgerTable, version: int, findings: Findin
     check = _BatchCheck(table, names, version, findings)
     for seq, group in groupby(rows, key=operator.itemgetter(0)):
         for link in batches.before(seq):
-            findings.add(f"{table.kind}, batch {link[0]}: all {link[1]} rows were removed")
+            findings.add(f"{table.kind}, batch {link[0]}: all {link[1]!r} rows were removed")
         link_here = batches.at(seq)
         if link_here is None:
             for row in group:
@@ -59,7 +59,7 @@ def check_table(store: Store, table: LedgerTable, version: int, findings: Findin
         else:
             check.rows(link_here, group)
     for link in batches.rest():
-        findings.add(f"{table.kind}, batch {link[0]!r}: all {link[1]} rows were removed")
+        findings.add(f"{table.kind}, batch {link[0]!r}: all {link[1]!r} rows were removed")
     return rows.count
 
 
@@ -131,9 +131,9 @@ class _BatchCheck:
             hashes.append(self._row_hash(row, version))
             position += 1
         if len(hashes) != n_rows:
-            change = "removed" if len(hashes) < n_rows else "added"
+            change = "removed" if isinstance(n_rows, int) and len(hashes) < n_rows else "added"
             self._findings.add(
-                f"{self._table.kind}, batch {seq}: {len(hashes)} rows where the link covers {n_rows}: {change}"
+                f"{self._table.kind}, batch {seq}: {len(hashes)} rows where the link covers {n_rows!r}: {change}"
             )
         if self._findings.count == before and rows_sha256(hashes, version) != expected_hash:
             self._findings.add(

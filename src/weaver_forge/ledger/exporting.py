@@ -67,7 +67,7 @@ def export(ledger: "Reading", wanted: Wanted, path: Path) -> int:
     columns = columns_of(ledger, wanted.kind)
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with part.open("w", encoding="utf-8", newline="") as file:
             n_rows = write(ledger, wanted, file, form="csv" if form == "csv" else "jsonl", nested=form == "jsonl")
         if form == "parquet":
             _to_parquet(part, columns)

@@ -5,12 +5,15 @@ statistics: those are computed once by ``weaver_forge.metrics`` and stored as sc
 """
 
 import operator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from weaver_forge.errors import UsageError
 from weaver_forge.ledger.roots import Root, recorded
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from weaver_forge.ledger.reading import Reading
 
 NEEDED = 30
@@ -107,6 +110,25 @@ def resolved(ledger: "Reading", decision: str, entity: str, *, origin: str | Non
     )
 
 
+def resolved_columns(
+    ledger: "Reading", decision: str, entity: str, *, origin: str | None = None, columns: Sequence[str] = ()
+) -> "pl.DataFrame":
+    """As ``resolved``, as a polars frame: for scores over more than a page shows. JSON stays text."""
+    from weaver_forge.ledger import columns as in_columns  # loads polars
+
+    return in_columns.resolved(ledger, decision, entity, origin=origin, columns=columns)
+
+
+def newest_decision(ledger: "Reading", *, decision: str, unit: str, hook: str) -> dict[str, Any] | None:
+    """What was last decided about a unit at a hook; None where nothing was."""
+    found = ledger.rows(
+        "decisions",
+        "where decision = :decision and unit = :unit and hook = :hook order by batch_seq desc, position desc limit 1",
+        {"decision": decision, "unit": unit, "hook": hook},
+    )
+    return found[0] if found else None
+
+
 def show(ledger: "Reading", prefix: str) -> dict[str, Any]:
     """A decision with its predictions, outcomes, approvals and policy, by id or unique beginning of one.
 
@@ -124,9 +146,7 @@ def show(ledger: "Reading", prefix: str) -> dict[str, Any]:
         ids = decisions[0]["prediction_ids"] or []
     else:
         ids = [found]
-        decisions = ledger.rows(
-            "decisions", "where prediction_ids like :id order by batch_seq, position", {"id": f'%"{found}"%'}
-        )
+        decisions = _resting_on(ledger, found)
     predictions = [row for id_ in ids if (row := ledger.prediction(id_)) is not None]
     return {
         "kind": kind.removesuffix("s"),
@@ -150,6 +170,20 @@ def _find(ledger: "Reading", prefix: str) -> tuple[str, str]:
         raise UsageError("no decision or prediction begins like this", where=where, do="See `weaver-forge ledger tail`")
     some = ", ".join(row[1] for row in found[:5])
     raise UsageError(f"more than one row begins like this: {some}", where=where, do="Give more of the id")
+
+
+def _resting_on(ledger: "Reading", prediction_id: str) -> list[dict[str, Any]]:
+    """Decisions rest on predictions of their own unit, so that an index finds them."""
+    prediction = ledger.prediction(prediction_id)
+    return (
+        ledger.rows(
+            "decisions",
+            "where decision = :d and unit = :u and prediction_ids like :id order by batch_seq, position",
+            {"d": prediction["decision"], "u": prediction["unit"], "id": f'%"{prediction_id}"%'},
+        )
+        if prediction
+        else []
+    )
 
 
 def _of_each(ledger: "Reading", kind: str, column: str, ids: list[str]) -> list[dict[str, Any]]:

@@ -40,10 +40,14 @@ class SqliteStore:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
         with self._errors():
             self._connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
-            # Bytes that somebody made invalid must reach verify as a wrong hash, not as a decoding error.
-            self._connection.text_factory = _text
-            self._use_wal(wait_s)
-            self._connection.execute("pragma synchronous = full")
+            try:
+                # Bytes that somebody made invalid must reach verify as a wrong hash, not as a decoding error.
+                self._connection.text_factory = _text
+                self._use_wal(wait_s)
+                self._connection.execute("pragma synchronous = full")
+            except BaseException:
+                self._connection.close()
+                raise
 
     @contextmanager
     def write(self) -> Generator[None]:
@@ -86,10 +90,10 @@ class SqliteStore:
             yield from self._connection.execute(sql, parameters or {})
 
     def batches(self, sql: str, parameters: Mapping[str, Any] | None = None, *, size: int) -> Iterator[list[Row]]:
-        """Rows, many at a time."""
+        """Rows, many at a time; text that is no UTF-8 is an error here, since calling Python a text costs most."""
         with self._errors():
             cursor = self._connection.execute(sql, parameters or {})
-            while rows := cursor.fetchmany(size):
+            while rows := self._many(cursor, size):
                 yield rows
 
     def damage(self, schema: Schema) -> Iterator[str]:
@@ -111,6 +115,13 @@ class SqliteStore:
     def close(self) -> None:
         """Close the file; the last one out folds the WAL back in."""
         self._connection.close()
+
+    def _many(self, cursor: sqlite3.Cursor, size: int) -> list[Row]:
+        self._connection.text_factory = str
+        try:
+            return cursor.fetchmany(size)
+        finally:
+            self._connection.text_factory = _text
 
     @contextmanager
     def _transaction(self, begin: str) -> Generator[None]:
@@ -142,10 +153,10 @@ class SqliteStore:
             yield
         except sqlite3.IntegrityError as error:
             raise ContractError(str(error), where=f"ledger {self.where}") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged file's messages need not be UTF-8
             raise self._error(error) from error
 
-    def _error(self, error: sqlite3.Error) -> WeaverForgeError:
+    def _error(self, error: sqlite3.Error | UnicodeDecodeError) -> WeaverForgeError:
         if "locked" in str(error):
             return StoreBusy("another process holds the ledger", where=self.where, do="Try again when it is done")
         if "full" in str(error):

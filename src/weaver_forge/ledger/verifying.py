@@ -139,7 +139,7 @@ class _Covers:
                 self._findings.add(f"{place}: is not the root of batches {root.first_batch} to {root.last_batch}")
             if self._n_rows != root.n_rows:
                 self._findings.add(f"{place}: says {root.n_rows!r} rows where its links cover {self._n_rows}")
-            self._last = root.last_batch
+            self._last = link["batch_seq"]
             self._next()
 
     def end(self) -> None:
@@ -154,7 +154,8 @@ class _Covers:
         root = self._root
         if root is None:
             return
-        if root.first_batch != self._last + 1 or root.last_batch != root.batch_seq - 1:
+        before_own = root.batch_seq - 1 if isinstance(root.batch_seq, int) else None  # somebody may put anything there
+        if root.first_batch != self._last + 1 or root.last_batch != before_own:
             self._findings.add(
                 f"{_place(root)}: covers batches {root.first_batch!r} to {root.last_batch!r}, "
                 f"expected {self._last + 1} to the one before its own"

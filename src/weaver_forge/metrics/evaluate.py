@@ -89,7 +89,9 @@ def score_all(
 
 def samples(rows: pl.DataFrame) -> tuple[Sample, Sample]:
     """The model's and the baseline's view of the same rows."""
-    units, index = np.unique(rows["unit"].cast(pl.String).to_numpy(), return_inverse=True)
+    names = rows["unit"].cast(pl.String)
+    units = names.unique().sort()
+    index = names.cast(pl.Enum(units)).to_physical().to_numpy()
 
     def column(name: str) -> Floats:
         if name not in rows.columns:
@@ -100,7 +102,7 @@ def samples(rows: pl.DataFrame) -> tuple[Sample, Sample]:
         probability, score = column(f"{prefix}probability"), column(f"{prefix}score")
         return Sample(
             unit=index.astype(np.intp),
-            n_units=units.size,
+            n_units=units.len(),
             outcome=column("outcome"),
             cost=column("cost"),
             probability=probability,

@@ -19,7 +19,7 @@ EXTRA_MS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Rows in run order, unit after unit.
+    """Rows in run order, unit after unit; of the units that count.
 
     Args:
         unit: Unit of each row, ascending, shape (n,).
@@ -56,8 +56,11 @@ def rank(sample: Sample, rng: np.random.Generator) -> Ranked:
     n = sums_by_unit(np.ones(sample.unit.size), sample)
     m = sums_by_unit(sample.outcome, sample)
     unordered = sums_by_unit((~np.isfinite(sample.order)).astype(float), sample)
-    by = np.lexsort((rng.random(sample.unit.size), -sample.order, sample.unit))
-    starts = np.concatenate([[0.0], np.cumsum(n)[:-1]])
+    counts = (m > 0) & (m < n) & (unordered == 0)
+    ties = rng.random(sample.unit.size)
+    rows = np.flatnonzero(counts[sample.unit])  # sorting is what costs, and most rankings have nothing to find
+    by = rows[np.lexsort((ties[rows], -sample.order[rows], sample.unit[rows]))]
+    starts = np.concatenate([[0.0], np.cumsum(np.where(counts, n, 0.0))[:-1]])
     unit = sample.unit[by]
     return Ranked(
         unit=unit,
@@ -66,7 +69,7 @@ def rank(sample: Sample, rng: np.random.Generator) -> Ranked:
         duration=sample.cost[by] + EXTRA_MS,
         n=n,
         m=m,
-        counts=(m > 0) & (m < n) & (unordered == 0),
+        counts=counts,
     )
 
 

@@ -1,0 +1,124 @@
+"""Many rows of a ledger as columns: a polars frame without a dict a row. Loads polars, which the base install lacks.
+
+Put a query here that reads more than a page shows; ``queries`` names what there is. JSON stays text: who needs a
+part of it decodes that with its type.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from weaver_forge.errors import ConfigurationError
+from weaver_forge.ledger.schema import OUTCOMES, LedgerColumn
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from weaver_forge.ledger.reading import Reading
+
+_ROWS = 50_000
+"""Rows that are Python values at once."""
+
+_OUTCOME = ("outcome", "outcome_known_at", "link_confidence", "cost")
+
+_INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
+
+
+def frame(
+    ledger: "Reading",
+    kind: str,
+    where: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    columns: Sequence[str] = (),
+) -> "pl.DataFrame":
+    """Rows of a kind as columns, instants as naive UTC, JSON as text.
+
+    Args:
+        ledger: The ledger.
+        kind: The table; ``r`` in SQL.
+        where: SQL after the table's name: where, order by.
+        parameters: Values of the ``:named`` parameters.
+        columns: Columns to give; all where empty.
+
+    Raises:
+        ConfigurationError: If polars is not installed.
+        ContractError: If there is no such kind.
+    """
+    lib = _polars()
+    wanted = [column for column in ledger.table(kind).stored if not columns or column.name in columns]
+    listed = ", ".join(f'r."{column.name}"' for column in wanted)
+    schema = {column.name: _type(lib, column) for column in wanted}
+    sql = f'select {listed} from "{kind}" r {where}'  # noqa: S608 - names from schema.py, where from queries
+    with ledger.one_view():
+        parts = [
+            lib.DataFrame(rows, schema=schema, orient="row") for rows in ledger.batches(sql, parameters, size=_ROWS)
+        ]
+    made: pl.DataFrame = lib.concat([lib.DataFrame(schema=schema), *parts])
+    return made.with_columns(
+        *(lib.col(c.name).str.to_datetime(_INSTANT, time_unit="us") for c in wanted if c.type == "TIMESTAMP"),
+        *(lib.col(c.name).cast(lib.Boolean) for c in wanted if c.type == "BOOLEAN"),
+    )
+
+
+def resolved(
+    ledger: "Reading", decision: str, entity: str, *, origin: str | None = None, columns: Sequence[str] = ()
+) -> "pl.DataFrame":
+    """Predictions with their newest outcome where that is mature, in the order of the chain.
+
+    The same rows as ``queries.resolved``, which gives dicts.
+
+    Args:
+        ledger: The ledger.
+        decision: The decision's name.
+        entity: The subject kind.
+        origin: Only of this origin.
+        columns: Columns of the prediction; all where empty. Those of the outcome come behind: outcome,
+            outcome_known_at, link_confidence, cost.
+    """
+    lib = _polars()
+    mine = "r.decision = :d and r.entity = :e" + (" and r.origin = :o" if origin else "")
+    parameters = {"d": decision, "e": entity} | ({"o": origin} if origin else {})
+    places = ("batch_seq", "position", "prediction_id")
+    wanted = [c.name for c in ledger.table("predictions").stored if not columns or c.name in columns]
+    predictions = frame(ledger, "predictions", f"where {mine}", parameters, columns=[*wanted, *places])
+    outcomes = frame(
+        ledger, OUTCOMES.kind, *_of_these(ledger, predictions.height, mine, parameters),
+        columns=[*places, "maturity", *_OUTCOME],
+    )  # fmt: skip
+    newest = (
+        outcomes.sort("batch_seq", "position")
+        .unique("prediction_id", keep="last", maintain_order=True)
+        .filter(lib.col("maturity") == "mature")
+        .select("prediction_id", *_OUTCOME)
+    )
+    return (
+        predictions.sort("batch_seq", "position")
+        .join(newest, on="prediction_id", how="inner", maintain_order="left")
+        .select(*wanted, *_OUTCOME)
+    )
+
+
+def _of_these(
+    ledger: "Reading", n_predictions: int, mine: str, parameters: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
+    """Which outcomes to read: all of them where these predictions' are a good part, since seeking costs more."""
+    n_outcomes = ledger.select("select count(*) from outcomes")[0][0]
+    if n_outcomes <= 3 * n_predictions:
+        return "", {}
+    theirs = mine.replace("r.", "p.")
+    return f"where r.prediction_id in (select p.prediction_id from predictions p where {theirs})", parameters  # noqa: S608 - from the constants above
+
+
+def _type(pl: Any, column: LedgerColumn) -> Any:
+    types = {"DOUBLE": pl.Float64, "BIGINT": pl.Int64, "BOOLEAN": pl.Int8}
+    return types.get(column.type, pl.String)
+
+
+def _polars() -> Any:
+    try:
+        import polars as pl
+    except ImportError as error:
+        raise ConfigurationError(
+            "reading the ledger as columns needs polars", where="ledger", do="Install weaver-forge[server]"
+        ) from error
+    return pl
