@@ -22,7 +22,12 @@ from weaver_forge.benchmarks import BenchmarkData
 from weaver_forge.errors import MissingInput, UsageError
 from weaver_forge.settings import Settings
 
-OTHERS = {"ingest": "ingest_benchmark", "ledger": "ledger_benchmark"}
+OTHERS = {
+    "ingest": "ingest_benchmark",
+    "ledger": "ledger_benchmark",
+    "autonomy": "autonomy_benchmark",
+    "replay": "replay_benchmark",
+}
 """What is measured beside the decisions, and the verb, a function in a module of its name, that does."""
 
 FORMATS = ("test_history", "jit", "series", "nab")

@@ -109,22 +109,24 @@ def test_every_kind_is_replayed_in_whole_decisions(each: tuple[DecisionSpec, Sub
         assert made.rows.height == made.compared.height == made.features.height
 
 
-def test_a_step_learns_from_nothing_that_was_known_later(simulated: Any) -> None:
-    """The same replay, with everything after the window's last step taken away, says the same."""
+def test_what_became_known_after_a_step_changes_nothing_of_what_it_says(simulated: Any) -> None:
+    """Every verdict from after the first step is turned round; what the step said stays as it was."""
     kind = TESTS.kinds[0]
     window = Window(until=simulated.now, last=20)
     made = replay(kind, simulated.tables, window, now=simulated.now, n_steps=2)
+    first, second = made.steps
+    name = "core_ci__test_verdicts"
+    turned = pl.col("verdict").replace({"passed": "failed", "failed": "passed"})
+    is_later = pl.col("known_at") > first.until
+    later = simulated.tables[name].with_columns(pl.when(is_later).then(turned).otherwise("verdict").alias("verdict"))
 
-    last = made.steps[-1]
-    cut = {name: frame.filter(pl.col("known_at") <= last.until) for name, frame in simulated.tables.items()}
-    early = made.rows.filter(pl.col("predicted_at") < last.at)
-    again = replay(
-        kind, {**simulated.tables, **cut}, Window(until=early["predicted_at"].max(), last=made.steps[0].n_subjects),
-        now=last.until, n_steps=1,
-    )  # fmt: skip
+    again = replay(kind, {**simulated.tables, name: later}, window, now=simulated.now, n_steps=2)
 
-    both = early.join(again.rows, on=kind.subject_columns, suffix="_again")
-    assert both.height > 0
+    both = made.rows.join(again.rows, on=kind.subject_columns, suffix="_again")
+    differs = pl.col("probability") != pl.col("probability_again")
+    assert both.height == made.rows.height
+    assert both.filter(differs, pl.col("predicted_at") < second.at).is_empty()
+    assert not both.filter(differs, pl.col("predicted_at") >= second.at).is_empty()
 
 
 def test_while_only_bad_outcomes_can_be_known_a_change_counts_as_open(simulated: Any) -> None:

@@ -99,16 +99,6 @@ def train(*, json: Json = False) -> int:
     return relay(deployment(), "train", {}, as_json=json)
 
 
-def backtest(decision: str = "", /, *, json: Json = False) -> int:
-    """Judge a decision on the history that is on disk, point in time; writes nothing.
-
-    Args:
-        decision: Which; all where none is named.
-        json: Print only the result, as JSON.
-    """
-    return relay(deployment(), "backtest", {"decision": decision} if decision else {}, as_json=json)
-
-
 def benchmark(
     name: str = "",
     /,
