@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import sqlite3
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from weaver_forge.contracts.tables.ci import CORE_CI_TEST_RESULTS
 from weaver_forge.decode import github_actions as decoder
 from weaver_forge.errors import UsageError
 from weaver_forge.settings import Settings
+from weaver_forge.settings import test_data as outside_data
 from weaver_forge.warehouse import Warehouse
 from weaver_forge.warehouse.overview import overview, unfinished
 
@@ -277,6 +281,22 @@ def test_notes_of_one_kind_are_one_line() -> None:
     ]
 
 
+def test_reports_without_a_service_in_several_files_are_added_up_by_source(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    page = {"event_type": "incident.triggered", "occurred_at": "2026-03-01T10:00:05Z"}
+    of = {"type": "incident", "title": "t", "created_at": "2026-03-01T10:00:00Z", "status": "triggered"}
+    for name in ("a", "b"):
+        text = json.dumps({"event": page | {"id": name, "data": of | {"id": name}}})
+        take(incidents.SOURCE, deployment, write(tmp_path, **{name: text}) / name)
+    events: list[Any] = []
+
+    report_notes(deployment.notes, events.append)
+
+    (said,) = [event["text"] for event in events]
+    assert said.startswith("2 of the reports on incidents named no service: ")
+
+
 def test_files_without_a_source_go_to_the_one_that_reads_them_and_the_rest_is_told(
     deployment: Deployment, tmp_path: Path
 ) -> None:
@@ -289,15 +309,15 @@ def test_files_without_a_source_go_to_the_one_that_reads_them_and_the_rest_is_to
 
     found = guess([str(folder)], tmp_path)
     given = {UNSAID: {"paths": [str(folder)], "run_id": "7"}, "otlp": {"paths": ["more"]}}
-    made = named_inputs(given, deployment.settings, events.append)
+    made, unread = named_inputs(given, deployment.settings, events.append)
 
     assert {source: [Path(path).name for path in paths] for source, paths in found.of.items()} == {
         "tests": ["a"], "otlp": ["b", "g.gz"], "focus": ["e"], "git": ["repository"],
     }  # fmt: skip
-    assert {Path(path).name for path in found.unknown} == {"c", "d", "f"}
+    assert {Path(one.file).name for one in found.unread} == {"c", "d", "f"}
     assert made["otlp"]["paths"] == ["more", str(folder / "b"), str(folder / "g.gz")]
     assert (made["tests"]["run_id"], "run_id" in made["focus"]) == ("7", False)
-    assert "3 files were not read" in events[-1]["text"]
+    assert [one["file"] for one in unread] == [one.file for one in found.unread]
 
 
 def test_a_file_of_no_known_source_says_which_flags_there_are(deployment: Deployment, tmp_path: Path) -> None:
@@ -305,6 +325,142 @@ def test_a_file_of_no_known_source_says_which_flags_there_are(deployment: Deploy
 
     with pytest.raises(UsageError, match=r"plain text.*--git PATH.*--tests PATH.*--incidents PATH"):
         named_inputs({UNSAID: {"paths": [str(path)]}}, deployment.settings, lambda _: None)
+
+
+PUSHED = {"url": "https://api.github.com/repos/acme/shop/deployments/7", "sha": "a" * 40}
+RUN = {"head_sha": "a" * 40, "run_attempt": 1}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    ("source", "document"),
+    [
+        ("deployments", {"deployment": PUSHED, "repository": {}, "workflow_run": RUN}),
+        ("deployments", {"deployment_status": {"state": "success"}, "deployment": PUSHED, "check_run": {}}),
+        ("deployments", [{**PUSHED, "statuses_url": PUSHED["url"] + "/statuses"}]),
+        ("github_actions", {"workflow_job": RUN, "deployment": PUSHED}),
+        ("", {"check_run": {"deployment": PUSHED}, "repository": {}}),
+        ("deployments", {"object_kind": "deployment", "status": "success", "deployment_id": 15}),
+        ("deployments", {"context": {"links": [{"a": 1}], "type": "dev.cdevents.service.deployed.0.3.0"}}),
+        ("incidents", {"context": {"id": "1", "type": "dev.cdevents.incident.detected.0.3.0"}, "subject": {}}),
+        ("incidents", {"specversion": "1.0", "type": "dev.cdevents.incident.resolved.0.3.0", "data": {}}),
+        ("", {"context": {"type": "dev.cdevents.build.queued.0.3.0"}}),
+        ("", {"message": {"type": "dev.cdevents.incident.detected.0.3.0"}}),
+    ],
+)
+def test_events_of_deployments_and_incidents_are_told_by_their_outermost_object(
+    tmp_path: Path, source: str, document: Any, indent: int | None
+) -> None:
+    path = write(tmp_path, event=json.dumps(document, indent=indent)) / "event"
+
+    found = guess([str(path)], tmp_path)
+
+    assert list(found.of) == ([source] if source else [])
+
+
+def test_a_hidden_data_file_of_coverage_is_read_and_another_database_is_not(tmp_path: Path) -> None:
+    for name, table in ((".coverage", "coverage_schema"), ("other.db", "things"), (".hidden", "coverage_schema")):
+        with closing(sqlite3.connect(tmp_path / name)) as con:
+            con.execute(f"CREATE TABLE {table} (version integer)")
+
+    found = guess([str(tmp_path)], tmp_path)
+
+    assert found.of == {"coverage": [str(tmp_path / ".coverage")]}
+    assert [(Path(one.file).name, one.flag) for one in found.unread] == [("other.db", "--coverage")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"resourceSpans": [{"scopeSpans"\n{"resourceSp\n',
+        '{"resourceSpans" [}\n',
+        '{"resourceSp',
+        '{"scope": {}}]}\n' + span(1) + "\n",
+        'Id": "1"}]}\n' + span(1) + "\n",
+        span(1)[:40] + "\x00\x00\n" + span(2) + "\n",
+    ],
+)
+def test_damaged_lines_of_telemetry_go_to_otlp_and_are_refused_or_waited_for_with_their_place(
+    deployment: Deployment, tmp_path: Path, text: str
+) -> None:
+    path = write(tmp_path, lines=text) / "lines"
+
+    found = guess([str(path)], tmp_path)
+    said = take(otlp.SOURCE, deployment, path)
+
+    assert found.of == {"otlp": [str(path)]}
+    with deployment.warehouse.connect(read_only=True) as con:
+        assert said["rejected"] or unfinished(con)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("name,cost", "a table without BilledCost: no FOCUS export"),
+        ("ServiceName,BillingCurrency,EffectiveCost,ChargePeriodEnd",
+         "a table without BilledCost, ChargePeriodStart: no FOCUS export"),
+        ("ServiceName,x", "a table without BilledCost, EffectiveCost, ChargePeriodStart and 2 more: no FOCUS export"),
+        ("ContractCommitmentId,BillingCurrency", "the FOCUS dataset ContractCommitment, which nothing here uses"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_no_export_of_costs_says_which_columns_it_lacks(
+    tmp_path: Path, header: str, reason: str
+) -> None:
+    path = write(tmp_path, table=header + ("\n" + "," * header.count(",")) * 3 + "\n") / "table"
+
+    (unread,) = guess([str(path)], tmp_path).unread
+
+    assert unread.reason.startswith(reason)
+
+
+def test_every_reason_is_a_row_with_its_first_file_and_flag_and_many_are_folded(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    many = {f"{n:02}": f"ServiceName,{','.join(f'c{n}' for _ in range(3))}\n" for n in range(2)}
+    folder = write(tmp_path, a=REPORT, b="<other/>", c="<html/>", **many)
+    events: list[Any] = []
+
+    _, unread = named_inputs({UNSAID: {"paths": [str(folder)]}}, deployment.settings, events.append)
+
+    (table,) = [event for event in events if event["event"] == "table"]
+    assert table["title"] == "Not read: 4 files"
+    assert [(row[0], row[2], Path(row[3]).name) for row in table["rows"]] == [
+        (2, None, "00"), (1, "--tests", "b"), (1, None, "c"),
+    ]  # fmt: skip
+    assert unread[2] == {"file": str(folder / "b"), "reason": "XML", "try": "--tests"}
+
+
+def test_more_than_a_dozen_reasons_are_folded_and_all_files_are_in_the_result(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    names = ("a", "b", "EffectiveCost", "ChargePeriodStart", "ChargePeriodEnd", "ServiceName", "BillingCurrency")
+    texts = [",".join(two) + "\n" for two in combinations(names, 2)]
+    folder = write(tmp_path, **{f"f{n:02}": text for n, text in enumerate(texts)})
+    events: list[Any] = []
+
+    with pytest.raises(UsageError, match="cannot be told"):
+        named_inputs({UNSAID: {"paths": [str(folder)]}}, deployment.settings, events.append)
+
+    table = next(event for event in events if event["event"] == "table")
+    fold = next(event["text"] for event in events if event["event"] == "line")
+    assert len(table["rows"]) == 12
+    assert fold.startswith(f"and {len(texts) - sum(row[0] for row in table['rows'])} more for ")
+    assert len(events[-1]["data"]["unread"]) == len(texts)
+
+
+@pytest.mark.outside
+def test_real_payloads_go_to_the_source_that_reads_them() -> None:
+    data = outside_data()
+    if data is None:
+        pytest.skip("no test data: WEAVER_FORGE_TEST_DATA is not set")
+    folders = [str(data / "fixtures" / name) for name in ("cdevents", "github-webhooks", "gitlab-webhooks", "coverage")]
+
+    found = guess(folders, data)
+
+    assert {source: len(paths) for source, paths in found.of.items()} == {
+        "deployments": 12, "incidents": 3, "github_actions": 11, "gitlab": 3, "coverage": 2,
+    }  # fmt: skip
+    assert len([one for one in found.unread if "CDEvent" in one.reason]) > 30
 
 
 def test_a_large_file_is_identified_in_little_memory(tmp_path: Path) -> None:

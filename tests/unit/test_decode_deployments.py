@@ -2,11 +2,13 @@
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.dtypes import schema
 from weaver_forge.contracts.tables.operations import RAW_DEPLOYMENTS_EVENTS
+from weaver_forge.decode import incidents
 from weaver_forge.decode.deployments import decode
 
 RECORD: dict[str, Any] = {
@@ -74,8 +76,31 @@ def test_bad_lines_are_rejected_by_number_and_the_rest_is_kept() -> None:
     assert "started_at" in reasons["line 6"]
 
 
-def test_unknown_keys_are_noted_once() -> None:
+def test_a_record_says_whether_it_is_a_rollback() -> None:
+    back = {**RECORD, "deployment_id": "d-2", "action": "rollback"}
+
+    batch = read(RECORD, back, {**RECORD, "deployment_id": "d-3", "action": "explode"})
+
+    assert {row["deployment_id"]: row["action"] for row in rows(batch)} == {"d-1": "deploy", "d-2": "rollback"}
+    assert "action" in batch.rejected[0].reason
+    assert "explode" in batch.rejected[0].reason
+
+
+def test_keys_that_a_record_cannot_have_are_noted_once_with_file_and_first_line() -> None:
     batch = read({**RECORD, "team": "a"}, {**RECORD, "deployment_id": "d-2", "team": "b", "zone": "c"})
 
     assert batch.rejected == ()
-    assert batch.notes == ("unknown keys are left out: team, zone",)
+    (note,) = batch.notes
+    assert (
+        note == "d.jsonl: keys that a record cannot have are left out: team (first at line 1); zone (first at line 2)"
+    )
+
+
+def test_the_documented_lines_are_taken_in_without_a_word() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8").splitlines()
+
+    of = {key: [line for line in lines if line.startswith(f'{{"{key}"')] for key in ("deployment_id", "incident_id")}
+    batches = read(*of["deployment_id"]), incidents.decode([Frame("i.jsonl", "\n".join(of["incident_id"]).encode())])
+
+    assert [batch.tables.popitem()[1].height for batch in batches] == [1, 1]
+    assert [(batch.notes, batch.rejected) for batch in batches] == [((), ())] * 2

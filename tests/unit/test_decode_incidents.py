@@ -60,3 +60,9 @@ def test_an_empty_file_is_rejected_as_such() -> None:
     batch = decode([Frame("i.jsonl", b"")])
 
     assert "empty" in batch.rejected[0].reason
+
+
+def test_keys_that_a_record_cannot_have_are_noted_with_file_and_line() -> None:
+    batch = read(RECORD, {**RECORD, "incident_id": "i-2", "state": "open"})
+
+    assert batch.notes == ("i.jsonl: keys that a record cannot have are left out: state (first at line 2)",)

@@ -152,7 +152,7 @@ def test_what_names_no_service_is_stored_with_empty_parts_and_counted() -> None:
     batch = hurt(notification(nameless, ALERT))
 
     assert rows(batch)[0]["service_key"] == "//"
-    assert batch.notes[0].startswith("1 of 2 reports name no service")
+    assert batch.notes[0].startswith("1 of the reports on incidents named no service")
 
 
 def test_a_pagerduty_incident_is_read_whole() -> None:

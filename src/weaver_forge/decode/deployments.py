@@ -5,12 +5,15 @@ deploy tool one object a line::
 
     {"deployment_id": "d-17", "service_key": "shop/cart/production", "version": "1.4.2",
      "repo_id": "github.com/acme/shop", "revision": "1f29c4...", "status": "succeeded",
-     "started_at": "2026-03-01T12:00:00Z", "finished_at": "2026-03-01T12:04:00Z", "rolled_back_at": null}
+     "started_at": "2026-03-01T12:00:00Z", "finished_at": "2026-03-01T12:04:00Z", "rolled_back_at": null,
+     "action": "deploy"}
 
 Needed are ``deployment_id``, ``version``, ``started_at`` and the service: ``service_key``, or ``service`` as
 ``{"namespace", "name", "environment"}``. ``environment`` is that of the service where it is not given, else
-production. ``status`` is succeeded, failed or rolled_back; ``rolled_back_at`` makes it rolled_back. Times are
-ISO 8601; without a zone they are UTC. A record reported again replaces the earlier report.
+production. ``status`` is succeeded, failed or rolled_back; ``rolled_back_at`` makes it rolled_back. ``action`` is
+deploy where it is not given, or rollback: back to this version, so that the deployment before it was undone. Times are
+ISO 8601; without a zone they are UTC. A record reported again replaces the earlier report. It is complete in itself,
+so ``state`` and ``source`` cannot be given; keys that no record has are left out and said.
 """
 
 from collections.abc import Iterable
@@ -24,7 +27,7 @@ from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.tables.operations import RAW_DEPLOYMENTS_EVENTS
 from weaver_forge.decode import argocd, cdevents, flux, github_deployments, gitlab_deployments
 from weaver_forge.decode.operation_reports import decode_reports
-from weaver_forge.decode.records import Service, key_of, noted, read_record, utc
+from weaver_forge.decode.records import Service, Unknown, key_of, noted, read_record, utc
 
 _READERS = (
     github_deployments.deployments,
@@ -49,11 +52,12 @@ class Deployment(msgspec.Struct, frozen=True):
     status: Literal["succeeded", "failed", "rolled_back"] | None = None
     finished_at: datetime | None = None
     rolled_back_at: datetime | None = None
+    action: Literal["deploy", "rollback"] | None = None
 
 
 def decode(frames: Iterable[Frame]) -> Batch:
     """Read reports on deployments; a bad one is rejected alone."""
-    unknown = set[str]()
+    unknown: Unknown = {}
     own = partial(read_record, shape=Deployment, row=_row, unknown=unknown)
     wanted = "GitHub, GitLab, CDEvents service.*, Flux, Argo CD, or an object with deployment_id"
     return noted(decode_reports(frames, RAW_DEPLOYMENTS_EVENTS, (*_READERS, own), wanted=wanted), unknown)
@@ -66,7 +70,7 @@ def _row(record: Deployment) -> dict[str, Any]:
     return {
         "deployment_id": record.deployment_id,
         "state": "record",
-        "action": "deploy",
+        "action": record.action or "deploy",
         "source": "records",
         "service_key": key,
         "environment": record.environment or key.rpartition("/")[2] or "production",

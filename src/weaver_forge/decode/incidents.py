@@ -10,7 +10,8 @@ incident tool one object a line::
 Needed are ``incident_id``, ``started_at`` and the service: ``service_key``, or ``service`` as ``{"namespace",
 "name", "environment"}``; the culprit likewise as ``cause_service_key`` or ``cause_service``. ``declared_at`` is
 ``started_at`` where it is not given. Times are ISO 8601; without a zone they are UTC. A record reported again
-replaces the earlier report.
+replaces the earlier report. It is complete in itself, so ``state`` and ``source`` cannot be given; keys that no record
+has are left out and said.
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ from weaver_forge.contracts.batch import Batch, Frame
 from weaver_forge.contracts.tables.operations import RAW_INCIDENTS_EVENTS
 from weaver_forge.decode import alertmanager, cdevents, pagerduty
 from weaver_forge.decode.operation_reports import decode_reports
-from weaver_forge.decode.records import Service, key_of, noted, read_record, utc
+from weaver_forge.decode.records import Service, Unknown, key_of, noted, read_record, utc
 
 _READERS = (alertmanager.incidents, pagerduty.incidents, cdevents.incidents)
 
@@ -48,7 +49,7 @@ class Incident(msgspec.Struct, frozen=True):
 
 def decode(frames: Iterable[Frame]) -> Batch:
     """Read reports on incidents; a bad one is rejected alone."""
-    unknown = set[str]()
+    unknown: Unknown = {}
     own = partial(read_record, shape=Incident, row=_row, unknown=unknown)
     wanted = "Alertmanager, PagerDuty v3, CDEvents incident.*, or an object with incident_id"
     return noted(decode_reports(frames, RAW_INCIDENTS_EVENTS, (*_READERS, own), wanted=wanted), unknown)

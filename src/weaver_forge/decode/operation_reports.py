@@ -71,7 +71,7 @@ def decode_reports(frames: Iterable[Frame], table: Table, readers: Sequence[Read
     return Batch(
         {table.name: frame.unique(table.key, keep="last", maintain_order=True)},
         tuple(rejected),
-        tuple(_notes(left_out, rows)),
+        tuple(_notes(left_out, rows, table.source)),
     )
 
 
@@ -150,9 +150,11 @@ def _read(item: Envelope, readers: Sequence[Reader], wanted: str) -> list[Row | 
     return [Unfit(f"none of the known shapes: {wanted}")]
 
 
-def _notes(left_out: Counter[str], rows: Sequence[Row]) -> Iterator[str]:
+def _notes(left_out: Counter[str], rows: Sequence[Row], source: str) -> Iterator[str]:
+    """Notes that begin with their count: those of many files are added up, so no other number may stand in them."""
     for reason, n in left_out.most_common():
         yield f"{n} left out: {reason}"
     unknown = sum(is_unknown(row["service_key"]) for row in rows)
     if unknown:
-        yield f"{unknown} of {len(rows)} reports name no service: a label service would, or weaver-forge.dev/service"
+        hint = "a label service would, or weaver-forge.dev/service"
+        yield f"{unknown} of the reports on {source} named no service: {hint}"

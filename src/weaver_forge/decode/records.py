@@ -30,10 +30,12 @@ class Service(msgspec.Struct, frozen=True):
 
 
 Record = TypeVar("Record", bound=msgspec.Struct)
+Unknown = dict[str, dict[str, str]]
+"""Keys that no record has, with the place of the first one: file -> key -> place in words."""
 
 
 def read_record(
-    item: Envelope, *, shape: type[Record], row: Callable[[Record], Mapping[str, Any]], unknown: set[str]
+    item: Envelope, *, shape: type[Record], row: Callable[[Record], Mapping[str, Any]], unknown: Unknown
 ) -> Found:
     """Read one record; the reader to ask last, as it never says that a document is not its own.
 
@@ -41,7 +43,7 @@ def read_record(
         item: The document.
         shape: What it must look like.
         row: Makes a row of a checked record, or raises ValueError with the reason.
-        unknown: Gets the keys that the shape does not know.
+        unknown: Gets the keys that the shape does not know, and where they were first.
 
     Raises:
         Unfit: If the document is no record.
@@ -51,15 +53,23 @@ def read_record(
         made = row(record)
     except (ValueError, OverflowError) as error:
         raise Unfit(str(error)) from error
-    unknown |= item.body.keys() - {field.encode_name for field in msgspec.structs.fields(shape)}
+    fields = {field.encode_name for field in msgspec.structs.fields(shape)}
+    for key in item.body:
+        if key not in fields:
+            unknown.setdefault(item.name, {}).setdefault(key, item.position)
     return [made]
 
 
-def noted(batch: Batch, unknown: set[str]) -> Batch:
-    """The batch, with one note on all unknown keys."""
-    if not unknown:
-        return batch
-    return replace(batch, notes=(*batch.notes, f"unknown keys are left out: {', '.join(sorted(unknown))}"))
+def noted(batch: Batch, unknown: Unknown) -> Batch:
+    """The batch, with a note a file on the keys that no record has: where each was first."""
+    told = []
+    for name, keys in unknown.items():
+        by_place: dict[str, list[str]] = {}
+        for key, place in keys.items():
+            by_place.setdefault(place, []).append(key)
+        first = "; ".join(f"{', '.join(sorted(named))} (first at {place})" for place, named in by_place.items())
+        told.append(f"{name}: keys that a record cannot have are left out: {first}")
+    return replace(batch, notes=(*batch.notes, *told))
 
 
 def utc(instant: datetime | None) -> datetime | None:
