@@ -8,30 +8,51 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from weaver_forge.decode.focus_columns import COLUMNS, DEMANDED, FileRefused, focus_name, refuse_unfit
 from weaver_forge.decode.otlp_framing import CutOff, Damaged, find_framing
-from weaver_forge.decode.recognise import HEAD_BYTES, recognise
+from weaver_forge.decode.recognise import FLAGS, HEAD_BYTES, recognise
 from weaver_forge.errors import MissingInput
 from weaver_forge.sources.files import expand
 from weaver_forge.sources.streams import head_blocks
 
+_COVERAGE = ".coverage"
+"""What coverage.py calls its data file where nothing else is said."""
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file of no source.
+
+    Args:
+        file: Its path.
+        reason: What it looks like or lacks, in words.
+        flag: Which flag of ``ingest`` may read it; empty where none is known to.
+    """
+
+    file: str
+    reason: str
+    flag: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Guessed:
-    """Inputs by source, and what was found instead in those of none.
+    """Inputs by source, and those of none.
 
     Args:
         of: Source -> paths.
-        unknown: Path -> what it looks like, in words.
+        unread: In the order in which they were found.
     """
 
     of: dict[str, list[str]] = field(default_factory=dict)
-    unknown: dict[str, str] = field(default_factory=dict)
+    unread: list[Unread] = field(default_factory=list)
 
 
 def guess(paths: Sequence[str], root: Path) -> Guessed:
     """Tell the source of files, of those in folders, and of repositories.
 
-    Hidden files and folders are passed over; a folder with a repository in it is that repository.
+    Hidden files and folders are passed over, but for coverage.py's ``.coverage``; a folder with a repository in it
+    is that repository.
 
     Args:
         paths: Files, folders or patterns.
@@ -53,7 +74,7 @@ def _inputs(folder: Path) -> Iterator[Path]:
     if (folder / ".git").exists():
         yield folder
         return
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    inside = sorted(path for path in folder.iterdir() if _is_looked_at(path))
     if not inside:
         raise MissingInput("no file in this folder", where=str(folder), do="Put files there, or name another folder")
     for path in inside:
@@ -63,39 +84,64 @@ def _inputs(folder: Path) -> Iterator[Path]:
             yield from _inputs(path)
 
 
+def _is_looked_at(path: Path) -> bool:
+    return not path.name.startswith(".") or (path.name == _COVERAGE and path.is_file())
+
+
 def _sort(path: Path, found: Guessed) -> None:
     if path.is_dir():
         found.of.setdefault("git", []).append(str(path))
         return
-    source, what = _source_of(path)
+    source, unread = _source_of(path)
     if source:
         found.of.setdefault(source, []).append(str(path))
     else:
-        found.unknown[str(path)] = what
+        found.unread.append(unread)
 
 
-def _source_of(path: Path) -> tuple[str, str]:
-    """The source, or empty and what the file looks like."""
+def _source_of(path: Path) -> tuple[str, Unread]:
+    """The source, or empty and why none."""
     try:
-        return _told(path, _head(path))
+        source, reason, flag = _told(path, _head(path))
     except (CutOff, Damaged):
-        return "", "damaged compression"
+        source, reason, flag = "", "damaged compression", ""
     except OSError as error:
-        return "", f"cannot be read: {error.strerror}"
+        source, reason, flag = "", f"cannot be read: {error.strerror}", ""
+    return source, Unread(str(path), reason, flag)
 
 
-def _told(path: Path, head: bytes) -> tuple[str, str]:
+def _told(path: Path, head: bytes) -> tuple[str, str, str]:
+    """Source, reason and flag: a source, or the others."""
     if not head.strip():
-        return "", "empty"
+        return "", "empty", ""
     likely = recognise(head)
     if likely is not None and likely.source:
-        return likely.source, ""
+        return likely.source, "", ""
     if likely is None or likely.what == "binary data":
         with path.open("rb") as raw:
             if find_framing(head_blocks(raw)) in {"fixed", "varint", "bare"}:
-                return "otlp", ""
-    unknown = "JSON of no kind that is known" if head.lstrip()[:1] in {b"{", b"["} else "of no kind that is known"
-    return "", likely.what if likely else unknown
+                return "otlp", "", ""
+    if likely is None:
+        return "", f"{'JSON ' if head.lstrip()[:1] in {b'{', b'['} else ''}of no kind that is known", ""
+    if likely.what == "CSV":
+        return "", _no_focus(head), ""
+    return "", likely.what, " ".join(FLAGS[name] for name in likely.perhaps)
+
+
+def _no_focus(head: bytes) -> str:
+    """Why a table is no export of costs, by its header."""
+    line = head.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0].decode(errors="replace")
+    header = [focus_name(name.strip('"')) for name in line.strip().split(",")]
+    try:
+        refuse_unfit(header)
+    except FileRefused as refusal:
+        if str(refusal).startswith("the FOCUS dataset"):
+            return str(refusal)
+    lacks = [COLUMNS[column][0] for column in DEMANDED if COLUMNS[column][0] not in header]
+    if len(lacks) == len(DEMANDED):
+        lacks = lacks[:1]
+    more = f" and {len(lacks) - _NAMED} more" if len(lacks) > _NAMED else ""
+    return f"a table without {', '.join(lacks[:_NAMED])}{more}: no FOCUS export"
 
 
 def _head(path: Path) -> bytes:

@@ -142,13 +142,13 @@ def ingest(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     unknown = arguments.keys() - {*SOURCES, UNSAID}
     if unknown:
         raise UsageError(f"unknown sources {sorted(unknown)}", do=f"Known: {', '.join(SOURCES)}")
-    inputs = named_inputs(arguments, settings, emit)
+    inputs, unread = named_inputs(arguments, settings, emit)
     runner = Runner(settings, emit)
     runner.ingest(inputs or None)
     for spec in runner.deployment.specs:
         _resolve(runner.deployment, spec)
     _assess(runner.deployment)
-    return _finish(runner, emit, taken=True)
+    return _finish(runner, emit, taken=True, unread=unread)
 
 
 def _resolve(deployment: Deployment, spec: DecisionSpec) -> None:
@@ -201,7 +201,14 @@ def check_policy(settings: Settings) -> None:
         parse(settings.policy.read_text(encoding="utf-8"), str(settings.policy))
 
 
-def _finish(runner: Runner, emit: Emit, *, taken: bool = False, predicted: bool = False) -> int:
+def _finish(
+    runner: Runner,
+    emit: Emit,
+    *,
+    taken: bool = False,
+    predicted: bool = False,
+    unread: Sequence[Mapping[str, str]] = (),
+) -> int:
     deployment = runner.deployment
     if taken:
         report_intake(deployment, runner.intakes, emit)
@@ -226,6 +233,7 @@ def _finish(runner: Runner, emit: Emit, *, taken: bool = False, predicted: bool 
         "data": {
             "intake": [dict(intake) for intake in runner.intakes],
             "problems": [str(problem) for problem in deployment.problems],
+            **({"unread": list(unread)} if taken else {}),
         },
     })  # fmt: skip
     return SourceError.exit_code if deployment.problems else 0

@@ -65,16 +65,25 @@ _MAGIC = (
     (b"\xff\xfe", Likely("text in UTF-16: write it in UTF-8")),
     (b"\xfe\xff", Likely("text in UTF-16: write it in UTF-8")),
 )
+_COVERAGE_DATA = Likely("a data file of coverage.py", "coverage")
 _BOM = b"\xef\xbb\xbf"
+_COVERAGE = b"CREATE TABLE coverage_schema"
+"""coverage.py makes this table before any other: a database's schema is text, at its beginning."""
+_OTLP = Likely("OTLP in JSON", "otlp")
+_OTLP_BEGINS = re.compile(
+    rb'\A[\s\[]*\{\s*"resource(?:(?:Spans|Metrics|Logs)"|[SML][a-z]*\Z)|^\{\s*"resource(?:Spans|Metrics|Logs)"\s*:',
+    re.MULTILINE,
+)
+"""However damaged what follows is, or what stands before the first whole line: the reader says where."""
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)")
 _TESTS = frozenset({b"testsuites", b"testsuite", b"TestRun", b"test-run", b"test-results", b"assemblies", b"assembly"})
 _JSON: tuple[tuple[str, str, "re.Pattern[bytes]"], ...] = tuple(
     (source, what, re.compile(pattern, re.DOTALL))
     for source, what, pattern in (
-        ("otlp", "OTLP in JSON", rb'\A[\s\[]*\{\s*"(?:resourceSpans|resourceMetrics|resourceLogs)"\s*:'),
         ("coverage", "a coverage.py report", rb'\A\s*\{\s*"meta"\s*:\s*\{[^}]*"show_contexts"'),
         ("tests", "a CTRF test report", rb'\A\s*\{(?=.*"results"\s*:\s*\{).*"(?:tool|summary|tests)"\s*:'),
         ("tests", "events of go test -json", rb'\A\s*\{(?=[^\n]*"Action"\s*:\s*")[^\n]*"Package"\s*:\s*"'),
+        ("deployments", "a GitLab deployment webhook", rb'\A[\s\[]*\{[^{}]*"object_kind"\s*:\s*"deployment"'),
         ("deployments", "deployment records", rb'\A[\s\[]*\{[^\n]*"deployment_id"\s*:'),
         ("incidents", "incident records", rb'\A[\s\[]*\{[^\n]*"incident_id"\s*:'),
         ("gitlab", "a GitLab webhook", rb'\A\s*\{\s*"object_kind"\s*:\s*"(?:pipeline|build)"'),
@@ -84,6 +93,10 @@ _JSON: tuple[tuple[str, str, "re.Pattern[bytes]"], ...] = tuple(
          rb'\A\s*\{.*"(?:workflow_runs?|workflow_job|jobs)"\s*:\s*[\[{].*"(?:head_sha|run_attempt)"\s*:'),
     )
 )  # fmt: skip
+_TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?|[{}\[\]]', re.DOTALL)
+_GITHUB = re.compile(rb'"url"\s*:\s*"[^"]*/repos/[^"/]+/[^"/]+/deployments/\d+')
+_CDEVENT = re.compile(rb'"type"\s*:\s*"dev\.cdevents\.(\w+)\.(\w+)\.\d')
+_CDEVENTS = {"service": "deployments", "incident": "incidents"}
 
 
 def recognise(head: bytes) -> Likely | None:
@@ -95,17 +108,15 @@ def recognise(head: bytes) -> Likely | None:
     head = head[:HEAD_BYTES]
     for magic, likely in _MAGIC:
         if head.startswith(magic):
-            return likely
+            return _COVERAGE_DATA if _COVERAGE in head else likely
     text = head.removeprefix(_BOM).lstrip()
-    if not text:
-        return None
     if text.startswith(b"<"):
         return _xml(text)
+    if _OTLP_BEGINS.search(text):
+        return _OTLP
     if b"\x00" in text:
         return Likely("binary data", may_be_table=True)
-    if text[:1] in b"{[":
-        return next((Likely(what, source) for source, what, like in _JSON if like.search(text)), None)
-    return _sheet(text)
+    return _text(text) if text else None
 
 
 def other_source(data: bytes, source: str) -> str:
@@ -114,6 +125,45 @@ def other_source(data: bytes, source: str) -> str:
     if likely is None or likely.source in {"", source}:
         return ""
     return f". It looks like {likely.what}. {likely.hint}"
+
+
+def _text(text: bytes) -> Likely | None:
+    if text[:1] in b"{[":
+        return _event(text) or next((Likely(what, source) for source, what, like in _JSON if like.search(text)), None)
+    return _sheet(text)
+
+
+def _event(text: bytes) -> Likely | None:
+    """A deployment or an incident by what its outermost object has; the same names stand inside of other events."""
+    cdevent = _CDEVENT.search(text)
+    if not cdevent and not _GITHUB.search(text):
+        return None
+    keys = _outer_keys(text)
+    if cdevent and keys & {b"context", b"specversion"}:
+        subject, predicate = (part.decode() for part in cdevent.groups())
+        if subject in _CDEVENTS:
+            return Likely(f"a CDEvent {subject}.{predicate}", _CDEVENTS[subject])
+        return Likely("a CDEvent that is neither service.* nor incident.*")
+    is_webhook = b"deployment" in keys or b"deployment_status" in keys
+    if (is_webhook and b"workflow_job" not in keys) or {b"statuses_url", b"sha"} <= keys:
+        return Likely("a deployment of GitHub", "deployments")
+    return Likely("a deployment of GitHub", "deployments") if {b"deployment_url", b"state"} <= keys else None
+
+
+def _outer_keys(text: bytes) -> set[bytes]:
+    """Keys of the first object, or of the first in a list; those that can be seen where it is cut off."""
+    keys, depth = set[bytes](), 0
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark == b"{" or (mark == b"[" and depth):
+            depth += 1
+        elif mark in {b"}", b"]"}:
+            depth -= 1
+            if depth <= 0:
+                break
+        elif depth == 1 and token[2] is not None:
+            keys.add(token[1][1:-1])
+    return keys
 
 
 def _xml(text: bytes) -> Likely:
@@ -129,7 +179,7 @@ def _sheet(text: bytes) -> Likely:
     """A table as text, or any other text."""
     lines = [line for line in text.split(b"\n")[:8] if line.strip()]
     header = lines[0]
-    if b"BilledCost" in header and b"," in header:
+    if b"billedcost" in header.lower() and b"," in header:
         return Likely("a FOCUS cost export in CSV", "focus", may_be_table=True)
     for mark, what in ((b",", "CSV"), (b"\t", "a table with tabs"), (b";", "CSV with semicolons")):
         n = header.count(mark)
