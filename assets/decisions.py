@@ -14,7 +14,7 @@ import polars as pl
 from assets import tracking
 from assets.predicting import SEED, Provenance, data_as_of, predict, record, subjects_of
 from assets.resources import POOL, Deployment, SpecTables
-from assets.scoring import COLUMNS, score_rows
+from assets.scoring import resolved, score_rows
 from assets.tables import Metadata, table_assets
 from models.learning import Judgement, learn
 from weaver_forge.contracts.decision import (
@@ -27,7 +27,6 @@ from weaver_forge.contracts.decision import (
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS
 from weaver_forge.contracts.values import Maturity, Origin
-from weaver_forge.ledger import queries
 
 _OUTCOME = (
     "prediction_id", "outcome", "maturity", "outcome_known_at", "link_method", "link_confidence", "cost",
@@ -213,7 +212,7 @@ def resolve_and_score(deployment: Deployment, spec: DecisionSpec, kind: SubjectK
         ledger.append("outcomes", outcomes, now=now)
         scored: dict[str, Any] = {"resolved_now": len(outcomes)}
         for origin, counts in ledger.counts(spec.name, kind.entity).items():
-            rows = queries.resolved_columns(ledger, spec.name, kind.entity, origin=origin, columns=COLUMNS)
+            rows = resolved(ledger, spec, kind, origin)
             ledger.append("scores", score_rows(spec, kind, origin, rows, counts, now), now=now)
             scored[f"{origin}_resolved"] = rows.height
     return scored

@@ -15,16 +15,27 @@ from assets.predicting import SEED
 from models.learning import in_units
 from weaver_forge import metrics
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
+from weaver_forge.ledger import Ledger, queries
 
-COLUMNS = (
-    "subject", "predicted_at", "probability", "value", "q_025", "q_100", "q_900", "q_975", "score",
-    "baseline_probability", "baseline_value", "baseline_score", "model_name",
-)  # fmt: skip
-"""What of a prediction is measured."""
+_COMMON = ("subject", "predicted_at", "model_name", "baseline_value", "score", "baseline_score")
+
+_MEASURED = {
+    "event": ("probability", "baseline_probability"),
+    "quantity": ("value", "q_025", "q_100", "q_900", "q_975"),
+}
+"""What of a prediction is measured, by what it predicts: a column that is null throughout costs as much as another."""
+
+
+def resolved(ledger: Ledger, spec: DecisionSpec, kind: SubjectKind, origin: str) -> pl.DataFrame:
+    """What :func:`score_rows` takes of the resolved predictions of an origin."""
+    return queries.resolved_columns(
+        ledger, spec.name, kind.entity, origin=origin, columns=(*_COMMON, *_MEASURED[kind.predicts]),
+        outcome=("outcome", "cost"),
+    )  # fmt: skip
 
 
 def score_rows(
-    spec: DecisionSpec, kind: SubjectKind, origin: str, resolved: pl.DataFrame, counts: Mapping[str, int], now: datetime
+    spec: DecisionSpec, kind: SubjectKind, origin: str, rows: pl.DataFrame, counts: Mapping[str, int], now: datetime
 ) -> list[dict[str, Any]]:
     """One row of ``scores`` a metric; none where nothing is resolved.
 
@@ -32,15 +43,15 @@ def score_rows(
         spec: The decision.
         kind: The subject kind.
         origin: What made the predictions: live, replay or simulated.
-        resolved: :data:`COLUMNS` and the outcome's, in the order of the chain.
+        rows: As :func:`resolved` gives them, in the order of the chain.
         counts: n_pending and n_unresolvable.
         now: End of a window that has none.
     """
-    if resolved.is_empty():
+    if rows.is_empty():
         return []
     # A score belongs to the method that speaks now: one that mixed versions would vouch for none of them.
-    speaks = resolved["model_name"][-1]
-    mine = resolved.filter(pl.col("model_name") == speaks)
+    speaks = rows["model_name"][-1]
+    mine = rows.filter(pl.col("model_name") == speaks)
     frame = in_units(kind, mine.with_columns(*subject_columns(kind)).drop("subject"))
     newest = frame["predicted_at"].max()
     return [

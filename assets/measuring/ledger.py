@@ -140,14 +140,14 @@ def ledger_append(path: str) -> Figures:
 
 def ledger_score(path: str) -> Figures:
     """Resolved predictions read, put in units and measured by all of test selection's metrics, with their intervals."""
-    from assets.scoring import COLUMNS, score_rows
+    from assets.scoring import resolved, score_rows
     from models.test_selection import SPEC
 
     (kind,) = SPEC.kinds
     with Ledger.open(f"sqlite:///{path}") as ledger:
         counts = ledger.counts(SPEC.name, kind.entity)["live"]
         began, cpu = time.perf_counter(), time.process_time()
-        rows = queries.resolved_columns(ledger, SPEC.name, kind.entity, origin="live", columns=COLUMNS)
+        rows = resolved(ledger, SPEC, kind, "live")
         read = time.perf_counter() - began
         scores = score_rows(SPEC, kind, "live", rows, counts, NOW)
     figures = {"n": rows.height, "read_s": read, "wall_s": time.perf_counter() - began}

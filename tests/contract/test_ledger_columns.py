@@ -4,13 +4,15 @@ import json
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from weaver_forge.errors import ConfigurationError, ContractError
+from weaver_forge.errors import ConfigurationError, ContractError, SourceError
 from weaver_forge.ledger import Ledger, columns, queries
+from weaver_forge.ledger.columns_apart import Part, side_by_side
 from weaver_forge.ledger.schema import PREDICTIONS
 
 NOW = datetime(2026, 3, 1, 12)
@@ -50,6 +52,22 @@ def test_resolved_predictions_as_columns_are_those_as_rows(ledger: Ledger, decis
     for row, found in zip(rows, frame.iter_rows(named=True), strict=True):
         found["subject"] = json.loads(found["subject"])
         assert {name: found[name] for name in row} == row
+
+
+def test_parts_read_by_processes_side_by_side_are_the_same(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = columns.resolved(ledger, "test_selection", "tests")
+    monkeypatch.setattr(columns, "_APART", 1)
+
+    found = columns.resolved(ledger, "test_selection", "tests")
+
+    assert found.equals(expected)
+    assert not found.is_empty()
+
+
+def test_a_part_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger.open(f"sqlite:///{path}") as ledger, pytest.raises(SourceError, match="could not be read"):
+        side_by_side(ledger, [Part("predictions", "where nonsense", {}, ()), Part("policies", "", {}, ())], apart=True)
 
 
 def test_chosen_columns_of_chosen_rows_come_in_their_types(ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weaver_forge.errors import ConfigurationError
+from weaver_forge.ledger.columns_apart import Part, side_by_side
 from weaver_forge.ledger.schema import OUTCOMES, LedgerColumn
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 _ROWS = 50_000
 """Rows that are Python values at once."""
 
-_OUTCOME = ("outcome", "outcome_known_at", "link_confidence", "cost")
+_APART = 200_000
+"""Predictions from which on another process, which takes half a second to start, helps reading."""
+
+OUTCOME = ("outcome", "outcome_known_at", "link_confidence", "cost")
+"""What an outcome says about a prediction."""
 
 _INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
@@ -61,7 +66,13 @@ def frame(
 
 
 def resolved(
-    ledger: "Reading", decision: str, entity: str, *, origin: str | None = None, columns: Sequence[str] = ()
+    ledger: "Reading",
+    decision: str,
+    entity: str,
+    *,
+    origin: str | None = None,
+    columns: Sequence[str] = (),
+    outcome: Sequence[str] = OUTCOME,
 ) -> "pl.DataFrame":
     """Predictions with their newest outcome where that is mature, in the order of the chain.
 
@@ -72,30 +83,43 @@ def resolved(
         decision: The decision's name.
         entity: The subject kind.
         origin: Only of this origin.
-        columns: Columns of the prediction; all where empty. Those of the outcome come behind: outcome,
-            outcome_known_at, link_confidence, cost.
+        columns: Columns of the prediction; all where empty.
+        outcome: Columns of the outcome, which come behind: of :data:`OUTCOME`.
     """
     lib = _polars()
     mine = "r.decision = :d and r.entity = :e" + (" and r.origin = :o" if origin else "")
     parameters = {"d": decision, "e": entity} | ({"o": origin} if origin else {})
     places = ("batch_seq", "position", "prediction_id")
     wanted = [c.name for c in ledger.table("predictions").stored if not columns or c.name in columns]
-    predictions = frame(ledger, "predictions", f"where {mine}", parameters, columns=[*wanted, *places])
-    outcomes = frame(
-        ledger, OUTCOMES.kind, *_of_these(ledger, predictions.height, mine, parameters),
-        columns=[*places, "maturity", *_OUTCOME],
-    )  # fmt: skip
+    n_predictions = ledger.select(f"select count(*) from predictions r where {mine}", parameters)[0][0]  # noqa: S608 - from the constants above
+    theirs, their_parameters = _of_these(ledger, n_predictions, mine, parameters)
+    outcome_part = Part(OUTCOMES.kind, theirs, their_parameters, (*places, "maturity", *outcome))
+    parts = [
+        Part("predictions", f"where {mine}{half}", parameters, (*wanted, *places))
+        for half in _halves(ledger, n_predictions)
+    ]
+    outcomes, *frames = side_by_side(ledger, [outcome_part, *parts], apart=n_predictions >= _APART)
+    predictions = lib.concat(frames)
     newest = (
         outcomes.sort("batch_seq", "position")
         .unique("prediction_id", keep="last", maintain_order=True)
         .filter(lib.col("maturity") == "mature")
-        .select("prediction_id", *_OUTCOME)
+        .select("prediction_id", *outcome)
     )
-    return (
+    found: pl.DataFrame = (
         predictions.sort("batch_seq", "position")
         .join(newest, on="prediction_id", how="inner", maintain_order="left")
-        .select(*wanted, *_OUTCOME)
+        .select(*wanted, *outcome)
     )
+    return found
+
+
+def _halves(ledger: "Reading", n_predictions: int) -> tuple[str, ...]:
+    """Two conditions that share the rows out, where there are enough of them for two processes."""
+    if n_predictions < _APART or not ledger.file:
+        return ("",)
+    middle = ledger.select("select (min(rowid) + max(rowid)) / 2 from predictions")[0][0]
+    return f" and r.rowid <= {middle}", f" and r.rowid > {middle}"
 
 
 def _of_these(

@@ -5,7 +5,6 @@ statistics: those are computed once by ``weaver_forge.metrics`` and stored as sc
 """
 
 import operator
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from weaver_forge.errors import UsageError
@@ -110,13 +109,18 @@ def resolved(ledger: "Reading", decision: str, entity: str, *, origin: str | Non
     )
 
 
-def resolved_columns(
-    ledger: "Reading", decision: str, entity: str, *, origin: str | None = None, columns: Sequence[str] = ()
-) -> "pl.DataFrame":
-    """As ``resolved``, as a polars frame: for scores over more than a page shows. JSON stays text."""
-    from weaver_forge.ledger import columns as in_columns  # loads polars
+def resolved_columns(ledger: "Reading", decision: str, entity: str, **which: Any) -> "pl.DataFrame":
+    """As ``resolved``, as a polars frame: for scores over more than a page shows. JSON stays text.
 
-    return in_columns.resolved(ledger, decision, entity, origin=origin, columns=columns)
+    Args:
+        ledger: The ledger.
+        decision: The decision's name.
+        entity: The subject kind.
+        **which: ``origin``, ``columns`` and ``outcome``, as :func:`weaver_forge.ledger.columns.resolved` takes them.
+    """
+    from weaver_forge.ledger import columns  # loads polars
+
+    return columns.resolved(ledger, decision, entity, **which)
 
 
 def newest_decision(ledger: "Reading", *, decision: str, unit: str, hook: str) -> dict[str, Any] | None:

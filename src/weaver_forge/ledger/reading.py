@@ -36,6 +36,11 @@ class Reading:
         """Rows of a query over the stored text form, many at a time, within ``one_view``; memory stays bounded."""
         yield from self._store.batches(sql, parameters, size=size)
 
+    @property
+    def file(self) -> str | None:
+        """Path of the SQLite file, which another process can read beside this one; None of any other ledger."""
+        return self._store.where if self._store.dialect == "sqlite" and self._store.where != ":memory:" else None
+
     def table(self, kind: str) -> LedgerTable:
         """The declaration of a kind.
 

@@ -154,7 +154,8 @@ class _Covers:
         root = self._root
         if root is None:
             return
-        before_own = root.batch_seq - 1 if isinstance(root.batch_seq, int) else None  # somebody may put anything there
+        own: Any = root.batch_seq  # somebody may put anything there
+        before_own = own - 1 if isinstance(own, int) else None
         if root.first_batch != self._last + 1 or root.last_batch != before_own:
             self._findings.add(
                 f"{_place(root)}: covers batches {root.first_batch!r} to {root.last_batch!r}, "
