@@ -82,6 +82,7 @@ class _Intake:
         self._rows: dict[str, list[pl.DataFrame]] = {}
         self._staged: dict[str, list[Staged]] = {}
         self._received: list[Path] = []
+        self._first_read: Path | None = None
         self._restating = Restating(deployment.warehouse)
         self._differed = deployment.warehouse.spans.n_differing
         self.tally = Tally()
@@ -101,7 +102,15 @@ class _Intake:
         self.flush()
         self.tally.differing = n = self._deployment.warehouse.spans.n_differing - self._differed
         if n:
-            self._deployment.notes.append(f"{n} spans have the ids of other spans and other starts: left out")
+            self._deployment.notes.append(self._differing_in_words(n))
+
+    def _differing_in_words(self, n: int) -> str:
+        """What is said of spans with ids that others have, with the file where only one was read."""
+        said = "1 span has the ids of another span and another start: left out"
+        if n > 1:
+            said = f"{n:,} spans have the ids of other spans and other starts: left out"
+        is_one = self._first_read is not None and (self.tally.read, self.tally.unread) == (1, 0)
+        return f"{self._first_read}: {said}" if is_one else said
 
     def _take_streams(self, found: Iterable[Request]) -> None:
         settings = self._deployment.settings
@@ -215,7 +224,7 @@ class _Intake:
         return staged + sum(frame.height for frames in self._rows.values() for frame in frames)
 
     def _skip(self, request: Request, *, same: bool = False) -> None:
-        self.tally.known += 1
+        self.tally.known += not same
         self.tally.same += same
         self._done_with(request)
 
@@ -232,6 +241,7 @@ class _Intake:
 
     def _read(self, request: Request) -> None:
         self.tally.read += 1
+        self._first_read = self._first_read or request.path
         self._done_with(request)
 
     def _done_with(self, request: Request) -> None:

@@ -1,7 +1,8 @@
 """What was counted while a source was taken in. How it is shown belongs in ``verbs.summary``.
 
 An input is what is in it: of files that are the same to the byte one is read, and the others are counted as the same
-as another. So ``read`` + ``known`` - ``same`` is what ``doctor`` counts as inputs, and each refused piece counts once.
+as another, not as known before. So ``read`` + ``known`` is what ``doctor`` counts as inputs, and each refused piece
+counts once.
 """
 
 import json
@@ -21,8 +22,8 @@ class Tally:
 
     Args:
         read: Inputs with something new.
-        known: Inputs without, those that are the same as another with them.
-        same: Inputs that are the same to the byte as another.
+        known: Inputs without, known before.
+        same: Inputs that are the same to the byte as another that is there.
         empty: Files without a byte, of a source whose files may still grow.
         unread: Inputs that could not be read.
         decoded: Rows decoded.

@@ -69,7 +69,7 @@ def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], 
         return
     more = {name: title for name, title in _INPUTS.items() if name == "inputs_known" or any(i[name] for i in taken)}
     rows = [
-        [i["source"], i["inputs_read"], *(_inputs(i, name) for name in more), i["rows_decoded"], i["rows_new"],
+        [i["source"], i["inputs_read"], *(i[name] for name in more), i["rows_decoded"], i["rows_new"],
          i["rejected"]]
         for i in taken
     ]  # fmt: skip
@@ -86,12 +86,6 @@ def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], 
     _report_kept(deployment, sum(intake["rejected"] for intake in intakes), emit)
     _report_unfinished(deployment, emit)
     _report_links(deployment, emit)
-
-
-def _inputs(intake: Mapping[str, Any], name: str) -> int:
-    """A count of inputs; those that are the same as another are known without having been there before."""
-    same = intake["inputs_same"] if name == "inputs_known" else 0
-    return int(intake[name]) - same
 
 
 def _report_refused(intake: Mapping[str, Any], emit: Emit) -> None:
@@ -175,7 +169,8 @@ def report_notes(notes: Iterable[str], emit: Emit) -> None:
             files.setdefault(note, []).append(note)
     for told in files.values():
         different = list(dict.fromkeys(told))
-        more = f" ({len(different) - 1:,} more files like it)" if len(different) > 1 else ""
+        n_more = len(different) - 1
+        more = f" ({n_more:,} more {'file' if n_more == 1 else 'files'} like it)" if n_more else ""
         emit({"event": "line", "text": different[0] + more, "style": "warn"})
     for what, kinds in counted.items():
         named = [f"{which} ({n:,})" if len(kinds) > 1 else which for which, n in kinds.most_common(SHOWN)]

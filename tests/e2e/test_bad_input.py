@@ -112,7 +112,7 @@ def test_what_cannot_be_read_at_all_is_said_once_each_and_ends_with_5(taken: tup
         ("otlp", 1, "the file ends inside a message"),
         ("otlp", 1, "the gzip stream ends early"),
         ("tests", 1, "the file declares a DTD, which test reports never need: write it without one"),
-        ("tests", 1, "1 complete test cases before it are kept"),
+        ("tests", 1, "the one complete test case before it is kept"),
         ("focus", 1, "it lacks EffectiveCost, ChargePeriodStart, ChargePeriodEnd, BillingCurrency"),
         ("deployments", 2, ""),
     ],

@@ -89,8 +89,8 @@ def test_files_that_are_the_same_are_one_input_for_the_summary_and_for_doctor(
     first, again = take(source, deployment, *files), take(source, deployment, *files)
 
     counted = seen(deployment, source.name)
-    assert (inputs(first), inputs(again)) == ({"read": 1, "known": 1, "same": 1}, {"known": 2, "same": 1})
-    assert counted["n_inputs"] == again["inputs_known"] - again["inputs_same"]
+    assert (inputs(first), inputs(again)) == ({"read": 1, "same": 1}, {"known": 1, "same": 1})
+    assert counted["n_inputs"] == again["inputs_known"]
     assert (counted["n_refused"], again["rejected"]) == (first["rejected"], 0)
 
 
@@ -231,6 +231,19 @@ def test_of_an_unfinished_file_that_is_gone_nothing_more_is_promised(deployment:
     assert "next ingest" not in text
 
 
+def test_of_a_compressed_file_that_is_cut_off_no_rest_is_promised(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "half.gz"
+    path.write_bytes(gzip.compress(f"{span(1)}\n{span(2)[:50]}".encode()))
+    events: list[Any] = []
+
+    report_intake(deployment, [take(otlp.SOURCE, deployment, path)], events.append)
+
+    text = next(event["text"] for event in events if "end inside a message" in event.get("text", ""))
+    assert text.startswith(f"{path}: ")
+    assert text.endswith("it is cut off: write it again as a whole")
+    assert "next ingest" not in text
+
+
 def test_results_that_name_a_run_wait_for_it_and_are_not_told_to_lack_a_revision(
     deployment: Deployment, tmp_path: Path
 ) -> None:
@@ -274,7 +287,7 @@ def test_notes_of_one_kind_are_one_line() -> None:
     report_notes(notes, events.append)
 
     assert [event["text"] for event in events] == [
-        "/a.xml: the report holds no test (1 more files like it)",
+        "/a.xml: the report holds no test (1 more file like it)",
         "shallow clone",
         "3 GitLab documents of a kind that is not used: push (2), issue (1)",
     ]

@@ -43,6 +43,12 @@ def test_ids_with_another_start_are_counted_and_said(tmp_path: Path) -> None:
     again, said_again = take(tmp_path, traces(range(1, 4)), "c.pb")
 
     assert [(x["rows_new"], x["rows_differing"]) for x in (first, later, again)] == [(4, 2), (1, 4), (0, 0)]
-    assert said_first == ["2 spans have the ids of other spans and other starts: left out"]
-    assert said_later == ["4 spans have the ids of other spans and other starts: left out"]
+    assert said_first == [f"{tmp_path / 'a.pb'}: 2 spans have the ids of other spans and other starts: left out"]
+    assert said_later == [f"{tmp_path / 'b.pb'}: 4 spans have the ids of other spans and other starts: left out"]
     assert said_again == []
+
+
+def test_one_span_is_one_span(tmp_path: Path) -> None:
+    _, said = take(tmp_path, traces(range(1, 2)) + traces(range(1, 2), start=T0 + DAY_NS), "a.pb")
+
+    assert said == [f"{tmp_path / 'a.pb'}: 1 span has the ids of another span and another start: left out"]

@@ -172,7 +172,7 @@ def test_a_compressed_file_is_one_whole(deployment: Deployment, tmp_path: Path) 
     shutil.copy(file, tmp_path / "b.gz")
     copied = take(deployment, tmp_path / "b.gz")
 
-    assert (first["rows_new"], copied["inputs_known"], copied["inputs_read"]) == (2, 1, 0)
+    assert (first["rows_new"], copied["inputs_same"], copied["inputs_read"]) == (2, 1, 0)
 
 
 def test_what_a_receiver_wrote_is_deleted_after_it_is_in_the_books(deployment: Deployment) -> None:

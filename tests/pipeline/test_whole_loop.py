@@ -142,7 +142,8 @@ def test_a_second_ingest_reads_nothing_and_adds_nothing(copied: Settings) -> Non
 
     intakes = [event for event in events if event["event"] == "intake"]
     assert code == 0
-    assert {intake["source"] for intake in intakes if intake["inputs_known"] > 0} == set(copied.sources)
+    seen = {i["source"] for i in intakes if i["inputs_known"] + i["inputs_same"]}
+    assert seen == set(copied.sources)
     assert [(i["source"], i["inputs_read"], i["rows_new"]) for i in intakes if i["inputs_read"] or i["rows_new"]] == []
     assert _row_counts(copied) == before
 

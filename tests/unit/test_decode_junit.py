@@ -211,7 +211,7 @@ def test_a_truncated_file_keeps_its_complete_cases() -> None:
 
     assert attempts(batch) == {"a": ["passed"]}
     (piece,) = batch.rejected
-    assert "1 complete test cases" in piece.reason
+    assert "the one complete test case before it is kept" in piece.reason
     assert piece.raw == "<testcase name='b'><failure mess"
 
 

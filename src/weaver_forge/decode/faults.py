@@ -75,6 +75,13 @@ _EXPAT = {
 _XML = re.compile(r"^(?P<what>[^:]+): line (?P<line>\d+), column (?P<column>\d+)$")
 
 
+def kept_before(n: int) -> str:
+    """What is kept of a report that breaks off after ``n`` complete test cases."""
+    if not n:
+        return "no complete test case before it"
+    return "the one complete test case before it is kept" if n == 1 else f"{n:,} complete test cases before it are kept"
+
+
 def in_words(error: Exception | str) -> str:
     """Say in plain words what a parser complains about; in one line, with the place that it names.
 

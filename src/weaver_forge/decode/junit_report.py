@@ -10,7 +10,7 @@ from array import array
 from typing import Literal
 from xml.parsers import expat
 
-from weaver_forge.decode.faults import in_words
+from weaver_forge.decode.faults import in_words, kept_before
 from weaver_forge.decode.junit_producers import producer_of_property, producer_of_suite
 from weaver_forge.decode.report import Attempt, Case, Report, Suite, cut, escaped, odd_number
 
@@ -115,9 +115,7 @@ class JunitReader:
         if rest.startswith(b"</"):  # expat stands before a closing tag, but behind a self-closing one
             behind = rest.find(b">") + 1
             end, rest = end + behind, rest[behind:]
-        what = f"not well-formed XML ({in_words(error)}); {len(self.keys)} complete test cases before it are kept"
-        if not self.keys:
-            what = f"not well-formed XML ({in_words(error)}) and no complete test case before it"
+        what = f"not well-formed XML ({in_words(error)}); {kept_before(len(self.keys))}"
         self.report.is_partial = True
         self._refuse(f"byte {self._skipped + held_from + end}", what, escaped(rest))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from weaver_forge.decode.faults import in_words
+from weaver_forge.decode.faults import in_words, kept_before
 from weaver_forge.decode.report import Report, escaped
 
 _MOST_DEPTH = 500
@@ -66,7 +66,7 @@ def read_nodes(data: bytes, report: Report, wanted: Mapping[str, Callable[[Node]
         report.rejected.append(("root element", str(refusal), escaped(data)))
     except (expat.ExpatError, ValueError, LookupError) as error:
         report.is_partial = True
-        what = f"not well-formed XML ({in_words(error)}); {len(report.cases)} complete test cases before it are kept"
+        what = f"not well-formed XML ({in_words(error)}); {kept_before(len(report.cases))}"
         position = reader.parser.ErrorByteIndex
         report.rejected.append((f"byte {position}", what, escaped(data.lstrip()[max(0, position) :])))
 

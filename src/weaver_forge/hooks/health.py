@@ -29,7 +29,7 @@ class Health:
         taken: When something was taken in last; None if never.
         sources: A row a source: source, n_inputs, n_rows, n_refused, n_waiting, newest_at, taken_at, lag_hours.
         refused: Top reasons for refused pieces: source, reason, n, first (where the first one is).
-        unfinished: Files that end inside a message: source, name, tail_bytes, is_there.
+        unfinished: Files that end inside a message: source, name, tail_bytes, is_compressed, is_there.
         links: A row a pair of kinds: from_kind, to_kind, n, n_linked, n_ambiguous, rate.
         results: n test results, and n_linked of them that have a revision.
         telemetry: The services whose newest telemetry keeps least to the semantic conventions: service_key, score,
@@ -185,6 +185,8 @@ def unfinished_in_words(row: Mapping[str, Any]) -> str:
     said = f"{row['name']}: its last {row['tail_bytes']:,} bytes end inside a message"
     if not row.get("is_there", True):
         return f"{said}, and the file is gone: they were not taken in"
+    if row.get("is_compressed"):
+        return f"{said} (unpacked): unless it is still being written, it is cut off: write it again as a whole"
     return f"{said}; taken in by the next ingest that finds the rest"
 
 

@@ -66,7 +66,10 @@ def overview(
 
 
 def unfinished(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Files that end inside a message, as they were seen last: source, name, tail_bytes, is_there (the file still)."""
+    """Files that end inside a message, as they were seen last.
+
+    Rows have source, name, tail_bytes (of what is unpacked, where is_compressed), is_there (the file still).
+    """
     return [{**row, "is_there": Path(row["name"]).exists()} for row in _rows(con, _UNFINISHED)]
 
 
@@ -120,7 +123,7 @@ where source = ?
 """  # noqa: S608
 
 _UNFINISHED = f"""
-select source, name, tail_bytes
+select source, name, tail_bytes, decoded_bytes is not null as is_compressed
 from {_NEWEST_OF_NAME}
 where tail_state = 'waiting'
 order by source, name
