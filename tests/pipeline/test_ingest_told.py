@@ -370,6 +370,23 @@ def test_events_of_deployments_and_incidents_are_told_by_their_outermost_object(
     assert list(found.of) == ([source] if source else [])
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"object_kind": "push", "ref": "x"}', "a GitLab webhook of a kind that is not read"),
+        ("<coverage version='7'/>", "a coverage report in XML, which does not say which test covers what"),
+        ('{"context": {"type": "dev.cdevents.build.queued.0.3.0"}}', "a CDEvent that is neither service.* nor"),
+    ],
+)
+def test_what_nothing_reads_is_called_by_its_name(tmp_path: Path, text: str, reason: str) -> None:
+    path = write(tmp_path, other=text) / "other"
+
+    (unread,) = guess([str(path)], tmp_path).unread
+
+    assert unread.reason.startswith(reason)
+    assert not unread.flag
+
+
 def test_a_hidden_data_file_of_coverage_is_read_and_another_database_is_not(tmp_path: Path) -> None:
     for name, table in ((".coverage", "coverage_schema"), ("other.db", "things"), (".hidden", "coverage_schema")):
         with closing(sqlite3.connect(tmp_path / name)) as con:

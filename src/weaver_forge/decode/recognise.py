@@ -91,6 +91,7 @@ _JSON: tuple[tuple[str, str, "re.Pattern[bytes]"], ...] = tuple(
         ("incidents", "a PagerDuty webhook", rb'"event_type"\s*:\s*"incident\.'),
         ("github_actions", "runs or jobs of GitHub Actions",
          rb'\A\s*\{.*"(?:workflow_runs?|workflow_job|jobs)"\s*:\s*[\[{].*"(?:head_sha|run_attempt)"\s*:'),
+        ("", "a GitLab webhook of a kind that is not read", rb'\A\s*\{[^{}]*"object_kind"\s*:\s*"(?!pipeline|build)'),
     )
 )  # fmt: skip
 _TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?|[{}\[\]]', re.DOTALL)
@@ -172,6 +173,8 @@ def _xml(text: bytes) -> Likely:
         return Likely("a test report in XML", "tests")
     if root and (root[1].lower() == b"html" or b"<!doctype html" in text[:200].lower()):
         return Likely("a web page")
+    if root and root[1] == b"coverage":
+        return Likely("a coverage report in XML, which does not say which test covers what")
     return Likely("XML", perhaps=("tests",))
 
 
