@@ -66,3 +66,9 @@ def test_keys_that_a_record_cannot_have_are_noted_with_file_and_line() -> None:
     batch = read(RECORD, {**RECORD, "incident_id": "i-2", "state": "open"})
 
     assert batch.notes == ("i.jsonl: keys that a record cannot have are left out: state (first at line 2)",)
+
+
+def test_a_file_of_one_record_is_told_its_line_too() -> None:
+    (note,) = read({**RECORD, "state": "open"}).notes
+
+    assert note.endswith("state (first at line 1)")

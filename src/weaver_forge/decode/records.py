@@ -56,7 +56,9 @@ def read_record(
     fields = {field.encode_name for field in msgspec.structs.fields(shape)}
     for key in item.body:
         if key not in fields:
-            unknown.setdefault(item.name, {}).setdefault(key, item.position)
+            unknown.setdefault(item.name, {}).setdefault(
+                key, "line 1" if item.position == "document" else item.position
+            )
     return [made]
 
 
