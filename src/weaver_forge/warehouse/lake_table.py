@@ -3,6 +3,8 @@
 Put what is said about the table as a whole here. What rows and files are in it is in ``lake``.
 """
 
+import fcntl
+import os
 from pathlib import Path
 
 from deltalake import DeltaTable, Field, Schema
@@ -53,13 +55,16 @@ def create_table(path: Path, schema: Schema, actions: list[AddAction]) -> bool:
         raise ConfigurationError(
             "a path with a percent sign cannot hold a Delta table", where=str(path), do="Move the deployment"
         )
+    # One at a time: of two that are made together, the library has the later one slip in behind the other, unchecked.
+    folder = os.open(path, os.O_RDONLY)
     try:
-        with room_for(str(path)):
-            create_table_with_add_actions(str(path), schema, actions, mode="error", configuration=PROPERTIES)
-    except DeltaError:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         if open_table(path) is not None:
             return False
-        raise
+        with room_for(str(path)):
+            create_table_with_add_actions(str(path), schema, actions, mode="error", configuration=PROPERTIES)
+    finally:
+        os.close(folder)
     return True
 
 
