@@ -15,6 +15,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("Start", "init", "weaver_forge.cli.start:init", "Make a working deployment directory."),
     (
         "Start",
+        "upgrade",
+        "weaver_forge.cli.upgrade:upgrade",
+        "Bring a deployment's copied files to this release; what you changed is kept.",
+    ),
+    (
+        "Start",
         "doctor",
         "weaver_forge.cli.doctor:doctor",
         "What is there, what is missing, what that disables, and the next command.",
