@@ -15,6 +15,7 @@ import polars as pl
 
 from assets.raw import problems
 from assets.raw.books import Books, Request
+from assets.raw.collecting import seldom
 from assets.raw.growing import Chunk
 from assets.raw.received import is_received, settle
 from assets.raw.restating import Restating
@@ -66,7 +67,8 @@ def take_in(source: RawSource, config: Inputs, deployment: Deployment) -> Metada
     """Read what is new, store it, and say what came of it."""
     intake = _Intake(source, deployment)
     if not config.skip:
-        intake.take_all(requests(source, config, deployment))
+        with seldom():
+            intake.take_all(requests(source, config, deployment))
     said = intake.tally.summary()
     deployment.emit({"event": "intake", "source": source.name, **said})
     return dict(said)
