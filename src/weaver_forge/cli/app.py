@@ -80,6 +80,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("Questions", "why", "weaver_forge.cli.why:why", "Why a decision came out as it did: facts first, score last."),
     (
         "Questions",
+        "status",
+        "weaver_forge.cli.status:status",
+        "Health, coverage, optimizations, prevented incidents, savings, performance: measured, or why not.",
+    ),
+    (
+        "Questions",
         "links",
         "weaver_forge.cli.loop:links",
         "How much is linked, the same under another rule, and what one entity is linked to.",
