@@ -1,6 +1,6 @@
 """The view over the span lake, and the marts computed from it: RED minutes, call edges, metric points."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from time import process_time
 
@@ -42,7 +42,8 @@ MARTS = (
     CORE_SERVICE_POINTS,
 )
 
-_Compute = Callable[[duckdb.DuckDBPyConnection, datetime, datetime], pl.DataFrame]
+_Compute = Callable[[duckdb.DuckDBPyConnection, datetime, datetime], Sequence[pl.DataFrame]]
+"""Makes the rows of one table or more for a range of time."""
 
 
 def _view(_context: dg.AssetExecutionContext, deployment: Deployment) -> dict[str, Metadata]:
@@ -99,24 +100,24 @@ def _computed(
     written = {table.name: 0 for table in MARTS}
     took: dict[str, float] = {}
 
-    def replace(table: Table, steps: list[touched.Range], of: _Compute) -> None:
+    def replace(tables: Sequence[Table], steps: list[touched.Range], of: _Compute) -> None:
         if steps:
             begun = process_time()
-            frame = pl.concat(of(con, first, last) for first, last in steps)
-            written[table.name] = warehouse.replace_ranges(table, frame, steps)
-            took[table.name] = process_time() - begun
+            found = zip(*(of(con, first, last) for first, last in steps), strict=True)
+            for table, frames in zip(tables, found, strict=True):
+                written[table.name] = warehouse.replace_ranges(table, pl.concat(frames), steps)
+            took[tables[0].name] = process_time() - begun
 
     red, hours = touched.pieces(red), touched.pieces(hours)
-    replace(CORE_TRACE_RED_MINUTES, red, marts.red_minutes)
-    replace(CORE_TRACE_OPERATION_MINUTES, red, marts.operation_minutes)
-    replace(CORE_TRACE_EDGES, hours, marts.edges)
+    replace((CORE_TRACE_RED_MINUTES, CORE_TRACE_OPERATION_MINUTES), red, marts.red_minutes)
+    replace((CORE_TRACE_EDGES,), hours, _alone(marts.edges))
     days = touched.ranges(minutes["minute_at"].dt.truncate("1d"), touched.DAY)
-    replace(CORE_TRACE_VERSION_DAYS, days, marts.version_days)
+    replace((CORE_TRACE_VERSION_DAYS,), days, _alone(marts.version_days))
     with transaction(con):
         touched.SPANS.are_done(con, minutes)
         touched.digest_days(con, _days(red))
     stale = touched.pending_days(con, start, end) if is_pending else sorted(set(_days([(start, end)])))
-    replace(CORE_SERVICE_POINTS, touched.ranges(map(_midnight, stale), touched.DAY), marts.service_points)
+    replace((CORE_SERVICE_POINTS,), touched.ranges(map(_midnight, stale), touched.DAY), _alone(marts.service_points))
     with transaction(con):
         touched.points_are_of(con, stale)
     written |= {CORE_TRACE_MINUTES.name: minutes.height, CORE_TRACE_DAYS.name: len(stale)}
@@ -124,6 +125,10 @@ def _computed(
         name: {"rows_written": n, **({"cpu_seconds": round(took[name], 3)} if name in took else {})}
         for name, n in written.items()
     }
+
+
+def _alone(of: Callable[[duckdb.DuckDBPyConnection, datetime, datetime], pl.DataFrame]) -> _Compute:
+    return lambda con, start, end: (of(con, start, end),)
 
 
 def _narrow(warehouse: Warehouse, con: duckdb.DuckDBPyConnection, minutes: pl.DataFrame) -> None:

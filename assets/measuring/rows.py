@@ -17,8 +17,8 @@ OFFERED_PER_SECOND = 42_000
 """Spans that the receiver is sent: somewhat more than it must sustain."""
 
 
-_NOT_RED = ("core_trace__edges", "core_trace__version_days")
-"""Marts of spans that are neither rates, errors nor durations."""
+_NOT_RED = ("core_trace__edges", "core_trace__version_days", "core_service__points")
+"""Marts that are settled with those of rates, errors and durations by service and operation, and are none of these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

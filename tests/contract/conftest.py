@@ -121,7 +121,7 @@ def _marts(folder: Path, plan: OrganisationPlan) -> dict[str, pl.DataFrame]:
         con.execute("set timezone = 'UTC'")
         con.execute(f"create view {operations.CORE_TRACE_SPANS.name} as {span_view_sql(files)}")
         window = plan.starts_at, plan.ends_at
-        red, edges = marts.red_minutes(con, *window), marts.edges(con, *window)
+        red, edges = marts.red_minutes(con, *window).services, marts.edges(con, *window)
         con.register(operations.CORE_TRACE_RED_MINUTES.name, red.to_arrow())
         con.execute(CORE_SERVICE_RESOURCE_USE.ddl)  # the organisation sends no metrics
         points = marts.service_points(con, *window)

@@ -20,6 +20,7 @@ from weaver_forge.contracts.tables.operations import (
     CORE_TRACE_SPANS,
     RAW_OTLP_SPANS,
 )
+from weaver_forge.contracts.tables.traces import CORE_TRACE_OPERATION_MINUTES
 from weaver_forge.decode import otlp
 from weaver_forge.settings import test_data as outside_data
 from weaver_forge.warehouse import marts
@@ -171,6 +172,8 @@ def test_files_with_kinds_need_no_look_up(tmp_path: Path, con: duckdb.DuckDBPyCo
 def test_red_counts_entries_by_minute_with_exact_percentiles(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     requests = [span(f"r{n}", "web", SERVER, at_s=60 + n / 2, ms=n + 1) for n in range(100)]
     requests[7]["status_code"] = 2
+    for request in requests[:20]:
+        request["name"] = "list"
     others = [
         span("internal", "web", INTERNAL, at_s=60, parent_span_id="r1"),
         span("queue", "web", CONSUMER, at_s=3600),
@@ -179,7 +182,7 @@ def test_red_counts_entries_by_minute_with_exact_percentiles(con: duckdb.DuckDBP
     ]
     lake(con, tmp_path, requests, others)
 
-    red = marts.red_minutes(con, DAY, NEXT)
+    red, operations = marts.red_minutes(con, DAY, NEXT)
 
     assert holds(red, CORE_TRACE_RED_MINUTES)
     assert red["minute_at"].to_list() == [DAY + timedelta(minutes=1), DAY + timedelta(hours=1)]
@@ -189,6 +192,13 @@ def test_red_counts_entries_by_minute_with_exact_percentiles(con: duckdb.DuckDBP
     assert first["duration_p95_ms"] == pytest.approx(95.05)
     assert first["duration_p99_ms"] == pytest.approx(99.01)
     assert first["known_at"] == DAY + timedelta(minutes=3)
+    assert holds(operations, CORE_TRACE_OPERATION_MINUTES)
+    counted = operations.select("operation", "minute_at", "n_requests", "n_errors", "duration_p50_ms").rows()
+    assert counted == [
+        ("list", DAY + timedelta(minutes=1), 20, 1, pytest.approx(10.5)),
+        ("n", DAY + timedelta(minutes=1), 80, 0, pytest.approx(60.5)),
+        ("n", DAY + timedelta(hours=1), 1, 0, 10),
+    ]
 
 
 def test_an_edge_is_a_call_between_two_services(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -274,9 +284,12 @@ def test_an_empty_range_gives_the_contracts_types(con: duckdb.DuckDBPyConnection
     con.execute(CORE_TRACE_RED_MINUTES.ddl)
     con.execute(CORE_SERVICE_RESOURCE_USE.ddl)
 
-    frames = [f(con, NEXT, NEXT + timedelta(days=1)) for f in (marts.red_minutes, marts.edges, marts.service_points)]
+    after = NEXT, NEXT + timedelta(days=1)
 
-    for frame, table in zip(frames, (CORE_TRACE_RED_MINUTES, CORE_TRACE_EDGES, CORE_SERVICE_POINTS), strict=True):
+    frames = [*marts.red_minutes(con, *after), marts.edges(con, *after), marts.service_points(con, *after)]
+
+    tables = CORE_TRACE_RED_MINUTES, CORE_TRACE_OPERATION_MINUTES, CORE_TRACE_EDGES, CORE_SERVICE_POINTS
+    for frame, table in zip(frames, tables, strict=True):
         assert frame.is_empty()
         assert holds(frame, table)
 
@@ -296,7 +309,7 @@ def test_outside_spans_without_kinds_have_entries_and_edges(con: duckdb.DuckDBPy
     looked_up = frame.join(parents, on=["trace_id", "parent_span_id"], how="left")
     expected = looked_up.filter(pl.col("parent_name").ne_missing(pl.col("service_name")))
 
-    red = marts.red_minutes(con, datetime(2022, 8, 1), datetime(2022, 9, 1))
+    red = marts.red_minutes(con, datetime(2022, 8, 1), datetime(2022, 9, 1)).services
     calls = marts.edges(con, datetime(2022, 8, 1), datetime(2022, 9, 1))
 
     assert set(frame["kind"]) == {0}

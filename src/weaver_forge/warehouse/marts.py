@@ -8,6 +8,7 @@ of its minute or hour plus ``LAG``.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import duckdb
 import polars as pl
@@ -40,20 +41,22 @@ _NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def red_minutes(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
-    """``core_trace__red_minutes`` of a range: requests, errors and exact duration percentiles of entry spans."""
-    return con.sql(_red_sql(("service_key",), start, end)).pl()
+class RedMinutes(NamedTuple):
+    """Requests, errors and exact duration percentiles of entry spans, a minute each.
+
+    Args:
+        services: Rows of ``core_trace__red_minutes``.
+        operations: Rows of ``core_trace__operation_minutes``: the same, an operation (the entry span's name) each.
+    """
+
+    services: pl.DataFrame
+    operations: pl.DataFrame
 
 
-def operation_minutes(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
-    """``core_trace__operation_minutes`` of a range: the same, an operation (the entry span's name) each."""
-    return con.sql(_red_sql(("service_key", "operation"), start, end)).pl()
-
-
-def _red_sql(subject: tuple[str, ...], start: datetime, end: datetime) -> str:
-    named = ", ".join(subject)
-    return f"""
--- grain: subject and minute with at least one entry span
+def red_minutes(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> RedMinutes:
+    """Both RED marts of a range, from one reading of its spans: that is most of what they cost."""
+    found = con.sql(f"""
+-- grain: service and minute with at least one entry span, and the same by operation
 with entries as (
   select
     service_key,
@@ -68,16 +71,20 @@ with entries as (
 ),
 minutes as (
   select
-    {named},
+    service_key,
+    operation,
     minute_at,
+    grouping(operation) = 1 as is_whole,
     count(*) as n_requests,
     count(*) filter (where is_error) as n_errors,
     quantile_cont(duration_ms, [0.5, 0.95, 0.99]) as percentiles
   from entries
-  group by all
+  group by grouping sets ((service_key, minute_at), (service_key, operation, minute_at))
 )
 select
-  {named},
+  is_whole,
+  service_key,
+  operation,
   minute_at,
   n_requests,
   n_errors,
@@ -86,8 +93,13 @@ select
   percentiles[3] as duration_p99_ms,
   minute_at + {_interval(timedelta(minutes=1) + LAG)} as known_at
 from minutes
-order by {named}, minute_at
-"""  # noqa: S608
+order by service_key, operation, minute_at
+""").pl()  # noqa: S608
+    is_whole = pl.col("is_whole")
+    return RedMinutes(
+        services=found.filter(is_whole).drop("is_whole", "operation"),
+        operations=found.filter(~is_whole).drop("is_whole"),
+    )
 
 
 def edges(con: duckdb.DuckDBPyConnection, start: datetime, end: datetime) -> pl.DataFrame:
