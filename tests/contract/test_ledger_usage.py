@@ -68,3 +68,19 @@ def test_every_unit_that_was_decided_on_counts_towards_the_share(written: Ledger
 def test_the_decision_as_a_whole_is_told_apart_from_its_actions(written: Ledger) -> None:
     assert decided_units(written, **{**ABOUT, "action": ""}) == 0
     assert acted_units(written, stops=True, **{**ABOUT, "action": "hold_deployment"}) == 1
+
+
+def test_what_holds_nothing_back_uses_a_budget_up_where_it_was_done(written: Ledger) -> None:
+    done = {"by": "prediction", "acts": True, "question": {"holds": False}}
+    said = {"action": "leave", "verdict": "allow", "exit_code": 0}
+    rows = [
+        _row(20, "a", **said, inputs=done),
+        _row(21, "b", **said, inputs={**done, "acts": False}),
+        _row(22, "c", **said, inputs=done, level="supervised"),
+        _row(23, "d", **said, inputs={**done, "by": "person"}),
+    ]
+    written.append("decisions", rows, now=NOW)
+
+    about = {**ABOUT, "action": "leave"}
+    assert acted_units(written, stops=False, **about) == 1  # a
+    assert acted_units(written, stops=True, **about) == 2  # and c

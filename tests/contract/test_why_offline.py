@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from weaver_forge.cli.app import run
+from weaver_forge.contracts.values import Level
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks.asking import inputs_of
-from weaver_forge.hooks.reproducing import About, reproduced
+from weaver_forge.hooks.reproducing import About, left_again, reproduced
 from weaver_forge.ledger import Ledger, uuid7
 from weaver_forge.ledger.queries_accounting import accounting
 from weaver_forge.policy import Question, evaluate, parse
+from weaver_forge.policy.leaving import Left, names_sha256
 from weaver_forge.policy.question import PredictionView
 
 NOW = datetime(2026, 5, 4, 12)
@@ -25,6 +27,8 @@ decisions:
 """
 SHA256 = sha256(POLICY.encode()).hexdigest()
 Decide = Callable[..., str]
+AUTONOMOUS = Level.AUTONOMOUS
+EXTRA = {"schema_version", "row_sha256", "batch_seq", "position", "recorded_at"}
 
 
 @pytest.fixture
@@ -143,7 +147,7 @@ def test_what_was_never_held_back_is_said(ledger: Ledger) -> None:
         reproduced(ledger, About(blocked=f"{1:040x}"))
 
 
-def with_tests(ledger: Ledger, *chances: float) -> str:
+def with_tests(ledger: Ledger, *chances: float, left: Left | None = None) -> str:
     revision = f"{7:040x}"
     ids = [
         predict(
@@ -153,12 +157,25 @@ def with_tests(ledger: Ledger, *chances: float) -> str:
         for number, chance in enumerate(chances)
     ]  # fmt: skip
     view = PredictionView(probability=max(chances), made_at=NOW)
-    asked = Question(decision="test_selection", now=NOW, prediction=view, holds=False)
-    return decide(ledger, 7, "test_selection", "tests", f"host/shop|{revision}", ids, asked)
+    if left is None:  # as older programs asked
+        asked = Question(decision="test_selection", now=NOW, prediction=view, holds=False)
+        return decide(ledger, 7, "test_selection", "tests", f"host/shop|{revision}", ids, asked)
+    asked = Question(
+        decision="test_selection", action="leave", on="low", holds=False, now=NOW, prediction=view, earned=AUTONOMOUS
+    )
+    inputs = {**inputs_of(asked, evaluate(parse(POLICY, "policy"), asked)), "left": left.as_data()}
+    return decide(
+        ledger, 7, "test_selection", "tests", f"host/shop|{revision}", ids, asked, inputs=inputs, action="leave"
+    )
+
+
+def left(*below: int, skipped: bool = True, **more: Any) -> Left:
+    names = names_sha256(f"tests/a.py::t{number}" for number in below)
+    return Left(**{"n": 3, "below": below, "skipped": below if skipped else (), "below_sha256": names, **more})
 
 
 def test_a_test_of_a_change_has_its_place_and_what_policy_says_of_it(ledger: Ledger) -> None:
-    made = with_tests(ledger, 0.5, 0.001, 0.2)
+    made = with_tests(ledger, 0.5, 0.001, 0.2, left=left(1))
 
     found = reproduced(ledger, About(change=f"{7:040x}", test="a.py::t1"))
 
@@ -166,6 +183,70 @@ def test_a_test_of_a_change_has_its_place_and_what_policy_says_of_it(ledger: Led
     asked = found["test"]
     assert (asked["test_id"], asked["place"], asked["of"], asked["may_wait"]) == ("tests/a.py::t1", 3, 3, True)
     assert "below skip_below" in asked["why"][0]
+    assert asked["left_for_later"] == "threshold"
+
+
+def test_what_was_left_for_later_is_found_again_by_name_from_predictions_and_policy(ledger: Ledger) -> None:
+    made = with_tests(ledger, 0.5, 0.001, 0.2, left=left(1, over_budget=(2,), budget="25%"))
+
+    found = reproduced(ledger, About(id=made))["left"]
+
+    assert (found["n"], found["below"], found["skipped"]) == (3, ["tests/a.py::t1"], ["tests/a.py::t1"])
+    assert found["over_budget"] == ["tests/a.py::t2"]
+    assert (found["same"], found["why"]) == (True, "")
+
+
+@pytest.mark.parametrize("wrong", [left(), left(0), left(0, 1), left(1, below_sha256="0")])
+def test_a_record_of_other_tests_than_are_below_the_threshold_is_found_out(ledger: Ledger, wrong: Left) -> None:
+    made = with_tests(ledger, 0.5, 0.001, 0.2, left=wrong)
+
+    assert reproduced(ledger, About(id=made))["left"]["same"] is False
+
+
+def test_a_threshold_from_money_is_found_again_with_the_durations_of_that_time(ledger: Ledger) -> None:
+    """0.5 EUR a minute and 100 EUR an escape: 10 minutes may wait below 0.05; what nobody has timed runs."""
+    text = POLICY.replace("skip_below: 0.01", "skip_below: from_costs") + (
+        "costs: {currency: EUR, ci_minute: 0.5, escape: 100}\n"
+    )
+    sha256_ = sha256(text.encode()).hexdigest()
+    ledger.append("policies", [{"policy_sha256": sha256_, "text": text, "first_used_at": NOW}], now=NOW)
+    made = with_tests(ledger, 0.04, 0.04, 0.04, left=left(1, durations_ms=(60_000.0, 600_000.0, None)))
+    row = ledger.decision(made)
+    assert row is not None
+    anew = {k: v for k, v in row.items() if k not in {"decision_id", "batch_seq", "position", "recorded_at"}}
+    fields = {**anew, "decision_id": uuid7(NOW, bytes(10)), "policy_sha256": sha256_}
+    ledger.append("decisions", [{k: v for k, v in fields.items() if k not in EXTRA}], now=NOW)
+
+    found = reproduced(ledger, About(id=fields["decision_id"]))["left"]
+
+    assert (found["below"], found["same"]) == (["tests/a.py::t1"], True)
+
+
+def test_predictions_that_are_not_in_the_ledger_leave_it_open_what_was_below(ledger: Ledger) -> None:
+    made = with_tests(ledger, 0.5, 0.001, left=left(1))
+    row = ledger.decision(made)
+    assert row is not None
+
+    found = left_again({**row, "prediction_ids": [row["prediction_ids"][1], "gone"]}, [], POLICY)
+
+    assert found is not None
+    assert (found["same"], "2 of 2 predictions" in found["why"]) == (None, True)
+
+
+def test_whether_a_test_could_wait_is_open_in_a_record_that_does_not_say(ledger: Ledger) -> None:
+    with_tests(ledger, 0.5, 0.001, 0.2)
+
+    asked = reproduced(ledger, About(change=f"{7:040x}", test="a.py::t1"))["test"]
+
+    assert (asked["place"], asked["may_wait"], asked["left_for_later"]) == (3, None, None)
+
+
+def test_an_order_that_was_not_known_left_nothing_for_later(ledger: Ledger) -> None:
+    made = with_tests(ledger, 0.001, left=Left())
+
+    found = reproduced(ledger, About(id=made))["left"]
+
+    assert (found["n"], found["below"], found["same"]) == (0, [], True)
 
 
 def test_a_part_of_several_tests_is_refused(ledger: Ledger) -> None:
@@ -212,6 +293,32 @@ def test_of_a_ranking_it_is_said_that_the_record_does_not_say_what_waited(ledger
 
     assert row["as_it_was"] is None
     assert row["why"]
+    assert (row["if_enforced"]["caught"], row["if_enforced"]["escaped"]) == (1, 1)
+
+
+def test_what_a_ranking_left_for_later_is_counted_in_the_three_buckets(ledger: Ledger) -> None:
+    """Test 1 waited and failed; test 0 failed too and ran; test 2 waited for want of room, and is flaky."""
+    with_tests(ledger, 0.5, 0.001, 0.2, left=left(1, over_budget=(2,)))
+    resolve(ledger, 50, 1.0)
+    resolve(ledger, 51, 1.0)
+    resolve(ledger, 52, 0.0, "revision:both outcomes, flaky")
+
+    (row,) = accounting(ledger, "test_selection")
+
+    was = row["as_it_was"]
+    assert row["action"] == "leave"
+    assert (was["caught"], was["escaped"], was["unstable"]) == (1, 1, 1)
+    assert row["if_enforced"]["escaped"] == 1
+
+
+def test_in_shadow_nothing_escaped_and_what_would_have_is_counted_beside(ledger: Ledger) -> None:
+    with_tests(ledger, 0.5, 0.001, left=left(1, skipped=False))
+    resolve(ledger, 50, 1.0)
+    resolve(ledger, 51, 1.0)
+
+    (row,) = accounting(ledger, "test_selection")
+
+    assert (row["as_it_was"]["caught"], row["as_it_was"]["escaped"]) == (2, 0)
     assert (row["if_enforced"]["caught"], row["if_enforced"]["escaped"]) == (1, 1)
 
 

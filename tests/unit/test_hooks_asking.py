@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from weaver_forge.contracts.values import Level, Scope
-from weaver_forge.hooks.asking import Asked, gated_action, judged_again, question
+from weaver_forge.hooks.asking import Asked, declared_action, judged_again, question, way_of
 from weaver_forge.hooks.ci_gate import Circumstances, GateAnswer, GateRequest, gate
 from weaver_forge.hooks.revision import changed_paths
 from weaver_forge.hooks.standing import Standings, read_standings
@@ -85,10 +85,24 @@ def _clear_of_holdout(share: float = 0.03) -> list[str]:
     return [name for n in range(500) if draw_of("d", f"h/o/n|{(name := f'r{n}')}", "ci") >= share]
 
 
-def test_the_gates_action_is_the_kinds_first_on_high_probability() -> None:
-    assert gated_action(CHANGES) == "hold_change"
-    assert not gated_action({**CHANGES, "actions": [{"name": "skip_tests", "on": "low"}]})
-    assert not gated_action({"entity": "old"})
+LATER = {**CHANGES, "actions": [{"name": "leave", "on": "low"}, {"name": "wake", "on": "high"}]}
+
+
+def test_the_action_of_a_hook_is_the_kinds_first_that_is_declared_on_its_side() -> None:
+    assert declared_action(CHANGES, "high") == "hold_change"
+    assert not declared_action(CHANGES, "low")
+    assert (declared_action(LATER, "low"), declared_action(LATER, "high")) == ("leave", "wake")
+    assert not declared_action({"entity": "old"}, "high")
+
+
+def test_how_an_action_is_asked_about_is_declared_not_guessed_from_its_name() -> None:
+    scaled = {"actions": [{"name": "skip_tests", "on": "upper"}]}
+
+    assert way_of(LATER, "leave") == ("low", False)
+    assert way_of(LATER, "wake") == ("high", True)
+    assert way_of(scaled, "skip_tests") == ("upper", False)
+    assert way_of(scaled, "") == ("high", False)
+    assert way_of({"entity": "old"}, "") == ("high", True)
 
 
 def test_a_freeze_stops_no_hook_that_only_orders_or_scales() -> None:

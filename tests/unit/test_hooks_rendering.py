@@ -14,7 +14,7 @@ from weaver_forge.errors import UsageError
 from weaver_forge.hooks import github
 from weaver_forge.hooks.ci_gate import GateAnswer, GateRequest
 from weaver_forge.hooks.rank_tests import Budget, cut, ordered, parse_budget, rank
-from weaver_forge.policy import Ruling
+from weaver_forge.policy import Policy, Ruling
 
 RULING = Ruling(
     verdict=Verdict.ALLOW,
@@ -106,7 +106,9 @@ def test_a_time_without_known_durations_runs_everything_and_says_so() -> None:
 
 
 def test_unknown_without_any_known_test_says_run_the_whole_suite() -> None:
-    ranking = rank(_answer(verdict=Verdict.UNKNOWN, reasons=("nothing published",)), None, Budget(share=0.25))
+    ranking = rank(
+        _answer(verdict=Verdict.UNKNOWN, reasons=("nothing published",)), Policy(version=1), Budget(share=0.25)
+    )
 
     assert ranking.run_everything
     assert "run the whole suite" in ranking.reasons[1]

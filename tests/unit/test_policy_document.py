@@ -172,3 +172,9 @@ def test_a_wrong_nested_key_or_value_names_its_own_line(body: str, line: int, sa
 
     assert says in str(caught.value)
     assert caught.value.where == f"policy.yaml, line {line}"
+
+
+def test_a_number_may_be_written_with_an_exponent() -> None:
+    policy = parse("version: 1\ndecisions: {d: {skip_below: 1e-3, deny_at: 5.0E-1}}", "p")
+
+    assert (policy.decisions["d"].skip_below, policy.decisions["d"].deny_at) == (0.001, 0.5)

@@ -192,6 +192,7 @@ def test_a_held_out_decision_stops_nothing_and_does_nothing(policy: Policy, ques
         assert ruling.draw is not None
 
 
+@settings(deadline=None)
 @given(policy=policies, question=questions)
 def test_halting_never_stops_and_never_does_anything(policy: Policy, question: Question) -> None:
     """The kill switch makes everything assisted: nothing is stricter than before, and only an unknown fails closed."""

@@ -1,7 +1,7 @@
 """``approve``: a person's yes to one decision unit at one hook, for as long as policy lets it hold."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,7 +17,7 @@ from weaver_forge.policy import effective, in_force
 def approve(
     decision_id: str, /, *, actor: str, reason: str, json: Annotated[bool, Parameter(negative="")] = False
 ) -> int:
-    """Record a person's yes: the next run of that hook for that subject exits 0, and the verdict stays as it is.
+    """Record a person's yes: the next run of that hook for that subject passes, and the verdict stays as it is.
 
     Args:
         decision_id: The decision's id, or a unique beginning of it.
@@ -53,5 +53,13 @@ def approve(
     else:
         about = f"{decision['decision']} for {decision['unit'].replace('|', ' ')} at {decision['hook']}"
         text.out(f"Approved by {actor} until {instant(row['expires_at'])}: {about}")
-        text.out(f"The verdict stays {decision['verdict']}; the next run of this hook exits 0.")
+        text.out(f"The verdict stays {decision['verdict']}; {_then(decision)}.")
     return 0
+
+
+def _then(decision: dict[str, Any]) -> str:
+    """What the next run of the hook does."""
+    question = (decision.get("inputs") or {}).get("question") or {}
+    if question.get("holds", True):
+        return "the next run of this hook exits 0"
+    return "the next run of this hook may do it, where supervised or more has been earned"

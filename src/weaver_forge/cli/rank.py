@@ -1,5 +1,6 @@
 """``rank-tests``: the order of a revision's tests, and what to run now and later."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -7,12 +8,13 @@ from cyclopts import Parameter
 
 from weaver_forge import settings
 from weaver_forge.cli import text
-from weaver_forge.cli.gate import computing, refusal, revision_of
+from weaver_forge.cli.gate import computing, paths_of, refusal, revision_of
 from weaver_forge.cli.place import place
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
-from weaver_forge.hooks.rank_tests import RankedTest, Ranking, parse_budget, rank
+from weaver_forge.hooks.rank_tests import RankedTest, Ranking, left, parse_budget, rank
 from weaver_forge.hooks.revision import repository_at
+from weaver_forge.policy.leaving import Left
 
 BUDGET_S = 2.0
 """What computing an order now may take in all: later, running the tests would have been quicker."""
@@ -22,6 +24,8 @@ SHOWN = 15
 def rank_tests(
     *,
     change: str = "HEAD",
+    base: str = "",
+    tag: tuple[str, ...] = (),
     budget: str | None = None,
     run_file: Path | None = None,
     rest_file: Path | None = None,
@@ -32,10 +36,15 @@ def rank_tests(
     spool: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Order the tests of a revision, most likely failures first; with a budget, say which to run now and which later.
+    """Order the tests of a revision, most likely failures first; say which to run now and which may run later.
+
+    Tests below the policy's `skip_below` are left for later as far as `skip_tests` has been earned: at assisted it is
+    only said, at supervised a person's yes is needed, at autonomous they are in the rest list. A budget leaves more.
 
     Args:
         change: The revision: commit id, beginning of one, tag or branch.
+        base: Where the change began (the target branch), so that all its files count for protected paths.
+        tag: A word for what this is, for exceptions of freeze windows; repeat it for more.
         budget: Share of the expected time ("25%") or a time ("10m", "600s").
         run_file: Write the tests to run now here.
         rest_file: Write the tests to run later here; skipped tests must still run, or nobody learns of their failures.
@@ -55,13 +64,22 @@ def rank_tests(
         repo_id=repository.repo_id if repository else "",
         hook=hook,
         no_on_demand=refusal(repository, change, on_demand=on_demand),
+        tags=tag,
+        acts_on="low",
     )
     around = at.circumstances(spool=spool, on_demand=computing(at, repository, BUDGET_S))
-    answer = ci_gate.gate(request, around)
-    ranking = rank(answer, at.snapshot, limit)
+    around = replace(around, changed_paths=paths_of(at, repository, base))
+    made: list[Ranking] = []
+
+    def choose(answer: ci_gate.GateAnswer) -> Left:
+        made.append(rank(answer, around.policy, limit))
+        return left(answer, made[0], budget or "")
+
+    answer = ci_gate.gate(request, around, choose)
+    (ranking,) = made
     for path, tests in ((run_file, ranking.run), (rest_file, ranking.rest)):
         if path is not None:
-            _write(path, tests, format)
+            _write(path, ranking, tests, format)
     if json:
         text.as_json({**answer_as_data(answer, rows=0), **ranking_as_data(ranking)})
     else:
@@ -76,8 +94,10 @@ def ranking_as_data(ranking: Ranking) -> dict[str, Any]:
     return {
         "run_everything": ranking.run_everything,
         "ranking_reasons": list(ranking.reasons),
+        "skip_rule": ranking.rule,
+        "below_threshold": list(ranking.below),
         "run": [_as_data(test) for test in ranking.run],
-        "rest": [_as_data(test) for test in ranking.rest],
+        "rest": [{**_as_data(test), "why": ranking.why_later(test)} for test in ranking.rest],
     }
 
 
@@ -91,12 +111,13 @@ def _as_data(test: RankedTest) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, tests: tuple[RankedTest, ...], form: str) -> None:
+def _write(path: Path, ranking: Ranking, tests: tuple[RankedTest, ...], form: str) -> None:
     from json import dumps
 
     path.parent.mkdir(parents=True, exist_ok=True)
     ids = "".join(f"{test.test_id}\n" for test in tests)
-    path.write_text(ids if form == "ids" else dumps([_as_data(test) for test in tests], indent=2), encoding="utf-8")
+    listed = ranking_as_data(ranking)["run" if tests is ranking.run else "rest"]
+    path.write_text(ids if form == "ids" else dumps(listed, indent=2), encoding="utf-8")
 
 
 def _show(answer: ci_gate.GateAnswer, ranking: Ranking) -> None:
@@ -108,11 +129,14 @@ def _show(answer: ci_gate.GateAnswer, ranking: Ranking) -> None:
     more = len(ranking.run) - len(rows)
     text.group("Run now", [*lines, *([f"and {more} more: --run-file FILE, or --json"] if more else [])])
     if ranking.rest:
-        text.group("Run later", [f"{len(ranking.rest)} tests: --rest-file FILE, or --json"])
+        later = [f"{test.test_id}: {ranking.why_later(test)}" for test in ranking.rest[:SHOWN]]
+        text.group("Run later", [*later, f"{len(ranking.rest)} tests in all: --rest-file FILE, or --json"])
     if answer.predictions:
         row = answer.predictions[0]
         text.group("Where it comes from", [model_line(row), *data_lines(row, answer.snapshot_version, answer.losses)])
     text.out(f"\nDecision {answer.decision_id} ({answer.recorded})")
+    if ranking.below and not ranking.skipped and answer.ruling.level == "supervised":
+        text.out(f"A person's yes: weaver-forge approve {answer.decision_id} --actor NAME --reason WHY")
     for line in answer.notes:
         text.note(f"note: {line}")
     if ranking.run_everything:

@@ -91,6 +91,8 @@ def _explain(found: dict[str, Any]) -> None:
     if decision is not None:
         if row is None:
             text.group("Unavailable", _unavailable(_sources(decision)))
+        if found["left"] is not None:
+            text.group("Left for later", _left_lines(found["left"]))
         text.group(
             "Approvals", [f"{a['actor']} until {instant(a['expires_at'])}: {a['reason']}" for a in found["approvals"]]
         )
@@ -119,8 +121,25 @@ def _unavailable(sources: list[str]) -> list[str]:
 
 
 def _test_lines(asked: dict[str, Any]) -> list[str]:
-    waits = {True: "it may wait", False: "it runs now", None: "the policy of that time is not in the ledger"}
-    return [f"place {asked['place']} of {asked['of']}", waits[asked["may_wait"]], *asked["why"]]
+    waits = {True: "it may wait", False: "it may not wait", None: "whether it may wait was not recorded then"}
+    later = {"threshold": "it was left for later", "budget": "it was left for later: no room in the budget"}
+    ran = [] if asked["left_for_later"] is None else [later.get(asked["left_for_later"], "it ran at once")]
+    return [f"place {asked['place']} of {asked['of']}", waits[asked["may_wait"]], *asked["why"], *ran]
+
+
+def _left_lines(left: dict[str, Any]) -> list[str]:
+    """Threshold, how many are below it, which waited, and whether the same come out now."""
+    if not left["n"]:
+        return ["no order was known: everything ran"]
+    lines = [left["rule"] or "no threshold says what may wait"]
+    lines.append(f"{len(left['below'])} of {left['n']} are below it; {len(left['skipped'])} were left for later by it")
+    if left["budget"]:
+        lines.append(f"{len(left['over_budget'])} more had no room in the budget {left['budget']}")
+    waited = [*left["skipped"], *left["over_budget"]]
+    lines += waited[:SHOWN]
+    lines += [f"and {len(waited) - SHOWN} more: --json"] if len(waited) > SHOWN else []
+    same = {True: "the same are below it", False: "OTHERS THAN WERE RECORDED are below it"}
+    return [*lines, f"asked again: {same.get(left['same'], 'not possible: ' + left['why'])}"]
 
 
 def _again_lines(again: dict[str, Any]) -> list[str]:

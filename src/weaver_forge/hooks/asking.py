@@ -26,6 +26,8 @@ from weaver_forge.policy import (
     protected,
     question_of,
 )
+from weaver_forge.policy.leaving import Left
+from weaver_forge.policy.question import On
 
 ChangedPaths = Callable[[Mapping[str, Any]], tuple[str, ...] | None]
 """``subject -> files that it changes``; None where they cannot be found out."""
@@ -65,11 +67,13 @@ def question(policy: Policy, asked: Asked, changed_paths: ChangedPaths | None, c
     rule = effective(policy, asked.decision, asked.action, asked.scope)
     entity = str(asked.kind.get("entity", ""))
     standings = asked.standings
+    on, holds = way_of(asked.kind, asked.action)
     budgeted = rule.rate_limit is not None or rule.blast_radius is not None
     return Question(
         decision=asked.decision,
         action=asked.action,
-        holds=holds_back(asked.kind),
+        on=on,
+        holds=holds,
         scope=asked.scope,
         prediction=asked.prediction,
         now=asked.now,
@@ -87,23 +91,39 @@ def question(policy: Policy, asked: Asked, changed_paths: ChangedPaths | None, c
     )
 
 
-def gated_action(kind: Kind) -> str:
-    """The action that a gate takes on a kind of subject: the first one on high probability; empty where none is."""
-    for action in kind.get("actions", ()):
-        if isinstance(action, Mapping) and action.get("on") == "high":
-            return str(action["name"])
-    return ""
+def declared_action(kind: Kind, on: On) -> str:
+    """The first action that the kind declares on high or low probability, or on a quantile; empty where none is."""
+    return next((str(action["name"]) for action in _actions(kind) if action.get("on") == on), "")
 
 
-def holds_back(kind: Kind) -> bool:
-    """Whether a hook on this kind may hold anything back: not where all its actions do something (skip, scale)."""
-    actions = [action for action in kind.get("actions", ()) if isinstance(action, Mapping)]
-    return not actions or any(action.get("on") == "high" for action in actions)
+def way_of(kind: Kind, action: str) -> tuple[On, bool]:
+    """Where an action is taken, as the kind declares it, and whether it holds something back.
+
+    What is taken on high probability holds back (a change, a deployment, a rollout); what is taken on low probability
+    or follows a quantity does something and stops nobody. A decision as a whole holds back, unless all its actions do
+    something.
+    """
+    actions = _actions(kind)
+    on: On = next((found["on"] for found in actions if found.get("name") == action), "high")
+    if action:
+        return on, on == "high"
+    return on, not actions or any(found.get("on") == "high" for found in actions)
 
 
-def inputs_of(asked: Question, ruling: Ruling) -> dict[str, Any]:
-    """All that a verdict rested on besides the policy's text, for the ledger."""
-    return {"question": asked.as_data(), "by": ruling.by, "takes": ruling.takes, "acts": ruling.acts}
+def _actions(kind: Kind) -> list[Mapping[str, Any]]:
+    return [action for action in kind.get("actions", ()) if isinstance(action, Mapping)]
+
+
+def inputs_of(asked: Question, ruling: Ruling, left: Left | None = None) -> dict[str, Any]:
+    """All that a verdict rested on besides the policy's text, for the ledger.
+
+    Args:
+        asked: The question.
+        ruling: What policy made of it.
+        left: What of many subjects was left for later, where the hook chooses among them.
+    """
+    inputs = {"question": asked.as_data(), "by": ruling.by, "takes": ruling.takes, "acts": ruling.acts}
+    return inputs if left is None else {**inputs, "left": left.as_data()}
 
 
 def judged_again(policy: Policy, inputs: Mapping[str, Any]) -> Ruling:

@@ -7,22 +7,35 @@ record. Reading files and the clock is the caller's work; judging is ``policy``'
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
-from weaver_forge.hooks.asking import Asked, ChangedPaths, gated_action, inputs_of, question
-from weaver_forge.hooks.found import Found, Rows, identity_of, missing_sources, of_one_unit, view_of
-from weaver_forge.hooks.record import Record, open_record
+from weaver_forge.hooks.asking import Asked, ChangedPaths, declared_action, question, way_of
+from weaver_forge.hooks.durations import known_durations
+from weaver_forge.hooks.found import (
+    Durations,
+    Found,
+    Rows,
+    identity_of,
+    judged_first,
+    missing_sources,
+    of_one_unit,
+    seen,
+    view_of,
+)
+from weaver_forge.hooks.record import Record, decision_row, open_record
 from weaver_forge.hooks.revision import known_revision
 from weaver_forge.hooks.standing import Standings
 from weaver_forge.hooks.subject import Kind, kind_for, unit_of
 from weaver_forge.hooks.usage import counting
 from weaver_forge.ledger import uuid7
 from weaver_forge.policy import Policy, Question, Ruling, effective, evaluate
+from weaver_forge.policy.judging import may_wait
+from weaver_forge.policy.leaving import Left
+from weaver_forge.policy.question import On
 
 if TYPE_CHECKING:
     from weaver_forge.ledger import Ledger
@@ -44,6 +57,8 @@ class GateRequest:
         actor: Who asks.
         no_on_demand: Why nothing may be computed now ("shallow clone ..."); empty where it may.
         tags: Words for what is asked about, such as hotfix, for exceptions of freeze windows.
+        acts_on: Which of the kind's declared actions the hook takes: a gate holds back what is likely to go wrong, one
+            that chooses tests leaves for later what is not.
     """
 
     decision: str
@@ -53,6 +68,7 @@ class GateRequest:
     actor: str = ""
     no_on_demand: str = ""
     tags: tuple[str, ...] = ()
+    acts_on: On = "high"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +111,8 @@ class GateAnswer:
         losses: Missing source -> what is lost without it, in words.
         recorded: Where the decision was written, in words.
         notes: What a person should know besides the reasons.
+        left: What was left for later, where the hook chooses among many subjects.
+        durations: What tests take, where the action depends on it.
     """
 
     decision_id: str
@@ -112,10 +130,21 @@ class GateAnswer:
     notes: tuple[str, ...] = ()
     kind: Kind = field(default_factory=dict)
     question: Question | None = None
+    left: Left | None = None
+    durations: Durations = field(default_factory=dict)
 
 
-def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
+Choose = Callable[[GateAnswer], Left]
+"""What a hook makes of an answer about many subjects before it is written down."""
+
+
+def gate(request: GateRequest, around: Circumstances, choose: Choose | None = None) -> GateAnswer:
     """Answer, and write the decision down.
+
+    Args:
+        request: What is asked.
+        around: What may be reached.
+        choose: Chooses among the subjects of the unit once policy has answered; what it left for later is recorded.
 
     Raises:
         UsageError: If the snapshot knows the decision and the question names no subject of it.
@@ -128,6 +157,8 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
         # A stale prediction that cannot be made anew stays what it is: policy says how old it may be.
         found = computed if computed.rows or not found.rows else replace(found, remark=computed.reason)
     values = {**_whole_subject(request, kind, around), **identity_of(kind, found.rows)}
+    action = declared_action(kind, request.acts_on)
+    found, durations = _with_durations(found, request, kind, action, around, str(values.get("repo_id") or ""))
     subject = {k: str(v) for k, v in values.items() if v and (k in request.match or k in kind.get("decided_per", ()))}
     unit = unit_of(kind, values) if kind else "|".join(str(value) for value in values.values() if value)
     record = open_record(around.ledger, decision=request.decision, unit=unit, hook=request.hook, now=around.now)
@@ -142,9 +173,9 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
                 subject=values,
                 hook=request.hook,
                 now=around.now,
-                action=gated_action(kind),
+                action=action,
                 tags=request.tags,
-                prediction=view_of(found),
+                prediction=view_of(found, durations),
                 approval=record.approval,
                 sources_missing=missing_sources(found.rows),
                 unknown_reason="" if found.rows else found.contradiction or found.reason,
@@ -168,48 +199,18 @@ def gate(request: GateRequest, around: Circumstances) -> GateAnswer:
             score_unit=str(spec.get("score_unit", "")),
             kind=kind,
             question=asked,
+            durations=durations,
         )
+        if choose is not None:
+            answer = replace(answer, left=choose(answer))
         return _recorded(answer, record, around)
 
 
 def _recorded(answer: GateAnswer, record: Record, around: Circumstances) -> GateAnswer:
     """Write the decision to the ledger, else to the spool; failing to do so is said and stops nothing."""
-    row = decision_row(answer, around)
+    row = decision_row(answer, policy_text=around.policy_text, now=around.now)
     where = record.write(row, policy_text=around.policy_text, spool=around.spool, now=around.now)
     return replace(answer, recorded=where, notes=tuple(record.notes))
-
-
-def decision_row(answer: GateAnswer, around: Circumstances) -> dict[str, Any]:
-    """The decision as the ledger stores it."""
-    ruling = answer.ruling
-    return {
-        "decision_id": answer.decision_id,
-        "decision": answer.request.decision,
-        "entity": answer.entity,
-        "unit": answer.unit,
-        "subject": dict(answer.subject),
-        "hook": answer.request.hook,
-        "prediction_ids": [row["prediction_id"] for row in answer.predictions if row.get("prediction_id")],
-        "verdict": str(ruling.verdict),
-        "level": str(ruling.level),
-        "scope": str(ruling.scope),
-        "applied": ruling.applied,
-        "exit_code": ruling.exit_code,
-        "reasons": list(ruling.reasons),
-        "rules": list(ruling.rules),
-        "policy_sha256": sha256(around.policy_text.encode()).hexdigest(),
-        "freshness": str(ruling.freshness),
-        "actor": answer.request.actor or None,
-        "snapshot_version": answer.snapshot_version,
-        "made_at": around.now,
-        "expires_at": ruling.expires_at,
-        "action": ruling.action or None,
-        "ceiling": str(ruling.ceiling),
-        "earned": str(ruling.earned),
-        "held_out": ruling.held_out,
-        "draw": ruling.draw,
-        "inputs": inputs_of(answer.question, ruling) if answer.question is not None else None,
-    }
 
 
 def _spec(decision: str, snapshot: "Snapshot | None") -> Mapping[str, Any]:
@@ -245,9 +246,24 @@ def _on_demand(request: GateRequest, kind: Kind, around: Circumstances, reason: 
 
 
 def _is_stale(request: GateRequest, kind: Kind, found: Found, around: Circumstances) -> bool:
-    rule = effective(around.policy, request.decision, gated_action(kind))
+    rule = effective(around.policy, request.decision, declared_action(kind, request.acts_on))
     made_at: datetime = found.rows[0]["made_at"]
     return around.now - made_at > timedelta(hours=rule.max_age_hours)
+
+
+def _with_durations(
+    found: Found, request: GateRequest, kind: Kind, action: str, around: Circumstances, repo_id: str
+) -> tuple[Found, Durations]:
+    """For a hook that acts on low probability: the row that policy judges in front, and what the subjects take."""
+    if request.acts_on != "low":
+        return found, {}
+    durations = known_durations(around.snapshot, repo_id)
+    on, _ = way_of(kind, action)
+    if on != "low":
+        return found, durations
+    rule = effective(around.policy, request.decision, action)
+    asked = Question(decision=request.decision, action=action, on=on, holds=False, now=around.now)
+    return judged_first(found, may_wait(rule, asked, [seen(row, durations) for row in found.rows])), durations
 
 
 def _whole_subject(request: GateRequest, kind: Kind, around: Circumstances) -> dict[str, str]:

@@ -6,13 +6,16 @@ Put here what rows of predictions say together. Where they are looked for is ``c
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 from weaver_forge.hooks.subject import Kind, unit_of
 from weaver_forge.policy import PredictionView
 
 Rows = list[dict[str, Any]]
+Durations = Mapping[str, float | None]
+"""Test -> milliseconds; None where a test is known and its duration is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +53,39 @@ def _worst_first(row: Mapping[str, Any]) -> tuple[bool, float, float]:
     return (not impossible, ranked[0], ranked[1])
 
 
-def view_of(found: Found) -> PredictionView | None:
-    """What policy needs to know of the judged row."""
-    if not found.rows:
-        return None
-    worst = found.rows[0]
+def view_of(found: Found, durations: Durations = MappingProxyType({})) -> PredictionView | None:
+    """What policy needs to know of the judged row, the first."""
+    return replace(seen(found.rows[0], durations), contradiction=found.contradiction) if found.rows else None
+
+
+def seen(row: Mapping[str, Any], durations: Durations = MappingProxyType({})) -> PredictionView:
+    """What policy needs to know of one row.
+
+    Args:
+        row: A prediction.
+        durations: Test -> what it takes in ms; None or absent where that is not known.
+    """
     return PredictionView(
-        probability=worst.get("probability"),
-        made_at=worst["made_at"],
-        data_as_of=worst.get("data_as_of"),
-        contradiction=found.contradiction,
-        value=worst.get("value"),
+        probability=row.get("probability"),
+        made_at=row["made_at"],
+        data_as_of=row.get("data_as_of"),
+        duration_ms=durations.get(str(row.get("test_id"))),
+        value=row.get("value"),
     )
+
+
+def judged_first(found: Found, waits: Sequence[bool]) -> Found:
+    """Of what an action on low probability is asked about, the row that policy judges: first of those that may wait.
+
+    Rows are likeliest first, so it is the one that comes nearest to having to run. A number that is no probability
+    stays first: it makes all of them unknown.
+    """
+    impossible = bool(found.rows) and not _worst_first(found.rows[0])[0]
+    place = next((place for place, may in enumerate(waits) if may), 0)
+    if impossible or not place:
+        return found
+    rows = found.rows
+    return replace(found, rows=[rows[place], *rows[:place], *rows[place + 1 :]])
 
 
 def identity_of(kind: Kind, rows: Rows) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The order of a revision's tests, and what fits into a budget. Pure but for one query of known durations.
+"""The order of a revision's tests, what may wait by policy, and what fits into a budget. Pure.
 
 A selection here can never silently run nothing or everything: whatever is cut or not known is said. How the lists
 reach a test runner belongs in ``cli`` and in the runners' own hooks.
@@ -6,18 +6,18 @@ reach a test runner belongs in ``cli`` and in the runners' own hooks.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from weaver_forge.contracts.values import Freshness, Verdict
+from weaver_forge.contracts.values import Freshness, Level, Verdict
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks.ci_gate import GateAnswer
+from weaver_forge.hooks.found import Durations, seen
+from weaver_forge.policy import Policy, effective
+from weaver_forge.policy.judging import may_wait, skip_rules
+from weaver_forge.policy.leaving import Left, names_sha256, places_of
 
-if TYPE_CHECKING:
-    from weaver_forge.snapshot import Snapshot
-
-TESTS = "core_ci__test_verdicts"
 _UNITS_MS = {"ms": 1.0, "s": 1e3, "m": 60e3, "min": 60e3, "h": 3600e3}
 _TIME = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|min|m|h)")
 _SHARE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*%")
@@ -58,13 +58,28 @@ class Ranking:
     """What to run now, what to run later, and why.
 
     Args:
+        rest: Left for later: by policy, or for want of room in a budget.
         run_everything: No order is known; ``run`` holds every known test by name, and there may be others.
+        below: Tests below the policy's threshold, in order: what would be left for later had it been earned.
+        skipped: Those of them that are left for later on that ground.
+        always: Tests below the threshold that run all the same, because a rule says that they always run.
+        rule: The threshold in words; empty where policy has none.
+        is_by_duration: Whether the threshold depends on what a test takes.
     """
 
     run: tuple[RankedTest, ...]
     rest: tuple[RankedTest, ...]
     reasons: tuple[str, ...]
     run_everything: bool
+    below: tuple[str, ...] = ()
+    skipped: frozenset[str] = frozenset()
+    always: frozenset[str] = frozenset()
+    rule: str = ""
+    is_by_duration: bool = False
+
+    def why_later(self, test: RankedTest) -> str:
+        """Why a test of the rest waits, in words."""
+        return f"below the threshold: {self.rule}" if test.test_id in self.skipped else "no room in the budget"
 
 
 def parse_budget(text: str) -> Budget:
@@ -83,19 +98,92 @@ def parse_budget(text: str) -> Budget:
     )
 
 
-def rank(answer: GateAnswer, snapshot: "Snapshot | None", budget: Budget | None) -> Ranking:
-    """Order the tests of a gate's answer and cut them at the budget."""
-    repo_id = str(answer.subject.get("repo_id", ""))
-    durations = known_durations(snapshot, repo_id)
-    if answer.ruling.verdict is Verdict.UNKNOWN or answer.ruling.freshness is not Freshness.FRESH:
-        return _everything(durations, answer.ruling.reasons[0])
-    tests = ordered(answer.predictions, durations)
-    if budget is None:
-        return Ranking(run=tests, rest=(), reasons=("no budget: all tests, in order",), run_everything=False)
-    return cut(tests, budget)
+def rank(
+    answer: GateAnswer, policy: Policy, budget: Budget | None = None, *, always: Collection[str] = frozenset()
+) -> Ranking:
+    """Order the tests of a gate's answer, leave for later what policy lets wait, and cut the others at the budget.
+
+    Args:
+        answer: About all tests of a revision.
+        policy: What it was judged under.
+        budget: How long the run list may take; None: no limit.
+        always: Tests that run whatever is predicted.
+    """
+    ruling, asked = answer.ruling, answer.question
+    if ruling.verdict is Verdict.UNKNOWN or ruling.freshness is not Freshness.FRESH:
+        return _everything(answer.durations, ruling.reasons[0])
+    tests = ordered(answer.predictions, answer.durations)
+    if asked is None or asked.on != "low":
+        return cut(tests, budget) if budget else _all_in_order(tests)
+    rule = effective(policy, asked.decision, asked.action, asked.scope)
+    waits = may_wait(rule, asked, [seen(row, answer.durations) for row in answer.predictions])
+    low = {str(row["test_id"]) for row, may in zip(answer.predictions, waits, strict=True) if may}
+    below = tuple(test.test_id for test in tests if test.test_id in low and test.test_id not in always)
+    spared = tests[0].test_id if tests and len(below) == len(tests) else ""
+    skipped = frozenset(below) - {spared} if ruling.acts else frozenset()
+    now = tuple(test for test in tests if test.test_id not in skipped)
+    part = cut(now, budget, of=tests) if budget else _all_in_order(now)
+    rest = tuple(sorted((*part.rest, *(test for test in tests if test.test_id in skipped)), key=lambda t: t.rank))
+    words = skip_rules(rule)
+    return replace(
+        part,
+        rest=rest,
+        reasons=(*_about_waiting(answer, tests, below, skipped), *part.reasons),
+        below=below,
+        skipped=skipped,
+        always=frozenset(low & set(always)),
+        rule=words[0] if words else "",
+        is_by_duration="skip_below" in rule.from_costs,
+    )
 
 
-def ordered(rows: Sequence[Mapping[str, Any]], durations: Mapping[str, float | None]) -> tuple[RankedTest, ...]:
+def left(answer: GateAnswer, ranking: Ranking, budget: str = "") -> Left:
+    """What a ranking left for later, as the ledger keeps it: places among the decision's predictions."""
+    if ranking.run_everything:
+        return Left(budget=budget)
+    rows = [row for row in answer.predictions if row.get("prediction_id")]
+    names = [str(row["test_id"]) for row in rows]
+    rest = [test.test_id for test in ranking.rest]
+    return Left(
+        n=len(ranking.run) + len(ranking.rest),
+        rule=ranking.rule,
+        below=places_of(names, ranking.below),
+        skipped=places_of(names, ranking.skipped),
+        always=places_of(names, ranking.always),
+        over_budget=places_of(names, (name for name in rest if name not in ranking.skipped)),
+        below_sha256=names_sha256(ranking.below),
+        rest_sha256=names_sha256(rest),
+        budget=budget,
+        durations_ms=tuple(answer.durations.get(name) for name in names) if ranking.is_by_duration else (),
+    )
+
+
+def _all_in_order(tests: tuple[RankedTest, ...]) -> Ranking:
+    return Ranking(run=tests, rest=(), reasons=("no budget: all of them, in order",), run_everything=False)
+
+
+def _about_waiting(
+    answer: GateAnswer, tests: Sequence[RankedTest], below: Sequence[str], skipped: Collection[str]
+) -> list[str]:
+    """What policy lets wait, and why it does or does not."""
+    ruling, n = answer.ruling, f"{len(below)} of {len(tests)} tests"
+    if not below:
+        return [f"no test may wait: {ruling.reasons[0]}"]
+    if skipped or ruling.acts:
+        because = "a person said yes" if ruling.level is Level.SUPERVISED else f"{ruling.level} has been earned"
+        said = [f"{len(skipped)} of {len(tests)} tests are below the threshold and left for later: {because}"]
+        more = "every test is below the threshold: the best placed one runs all the same"
+        return [*said, more] if len(below) == len(tests) else said
+    if ruling.held_out:
+        return [f"{n} would be left for later; drawn into the holdout, so all of them run"]
+    if ruling.by == "person":
+        return [f"{n} would be left for later; a rule that a person wrote lets all of them run: {ruling.reasons[0]}"]
+    if ruling.level is Level.SUPERVISED:
+        return [f"{n} would be left for later with a person's yes (weaver-forge approve); all of them run"]
+    return [f"{n} would be left for later; level {ruling.level}: it is said, and all of them run"]
+
+
+def ordered(rows: Sequence[Mapping[str, Any]], durations: Durations) -> tuple[RankedTest, ...]:
     """Highest score first (probability where there is none); equal ones by test id, so that an order is repeatable."""
 
     def key(row: Mapping[str, Any]) -> tuple[float, str]:
@@ -120,17 +208,23 @@ def ordered(rows: Sequence[Mapping[str, Any]], durations: Mapping[str, float | N
     return tuple(ranked)
 
 
-def cut(tests: Sequence[RankedTest], budget: Budget) -> Ranking:
+def cut(tests: Sequence[RankedTest], budget: Budget, of: Sequence[RankedTest] | None = None) -> Ranking:
     """Take tests in order while they fit; one that is too long waits, and shorter ones after it may still fit.
 
     At least one test runs, and it is said when that breaks the budget or when better placed tests had to wait.
+
+    Args:
+        tests: To choose from, in order.
+        budget: How long they may take.
+        of: What a share is a share of; ``tests`` unless it is given.
     """
     n_known = sum(test.duration_ms is not None for test in tests)
     if n_known == 0 and budget.share is None:
         why = "no test's duration is known, so a time cannot be met: all tests are in the run list"
         return Ranking(run=tuple(tests), rest=(), reasons=(why,), run_everything=False)
     total = sum(test.expected_ms for test in tests)
-    taken, reasons = _fitting(tests, budget.of(total)), []
+    whole = sum(test.expected_ms for test in of) if of is not None else total
+    taken, reasons = _fitting(tests, budget.of(whole)), []
     if tests and not taken:
         taken = {tests[0].rank}
         reasons.append("the budget is smaller than any test: the first runs all the same, alone")
@@ -158,19 +252,7 @@ def _fitting(tests: Sequence[RankedTest], allowed_ms: float) -> set[int]:
     return taken
 
 
-def known_durations(snapshot: "Snapshot | None", repo_id: str) -> dict[str, float | None]:
-    """Test -> mean milliseconds over all its known runs (None where never reported), all tests of the repository."""
-    if snapshot is None or TESTS not in snapshot.tables():
-        return {}
-    where, parameters = ("where repo_id = ?", [repo_id]) if repo_id else ("", [])
-    rows = snapshot.rows(
-        f"select test_id, avg(duration_ms) as duration_ms from {TESTS} {where} group by test_id",  # noqa: S608 - constants
-        parameters,
-    )
-    return {row["test_id"]: row["duration_ms"] for row in rows}
-
-
-def _everything(durations: Mapping[str, float | None], why: str) -> Ranking:
+def _everything(durations: Durations, why: str) -> Ranking:
     tests = ordered([{"test_id": name} for name in durations], durations)
     n = f"all {len(tests)} known tests, by name" if tests else "no test is known here: run the whole suite"
     return Ranking(run=tests, rest=(), reasons=(f"RUN EVERYTHING: {why}", n), run_everything=True)

@@ -1,6 +1,6 @@
 """Writing a decision down: to the ledger, else to the spool, else saying that it is nowhere. Never stops a gate.
 
-Put here how hooks reach the ledger. What a decision row holds belongs in the hook.
+Put here how hooks reach the ledger, and what a decision's row holds. What is decided belongs in the hook.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weaver_forge.errors import WeaverForgeError
+from weaver_forge.hooks.asking import inputs_of
 from weaver_forge.policy import Approval
 
 if TYPE_CHECKING:
+    from weaver_forge.hooks.ci_gate import GateAnswer
     from weaver_forge.ledger import Ledger
 
 
@@ -75,6 +77,39 @@ def open_record(ledger: "Callable[[], Ledger] | None", *, decision: str, unit: s
             actor=found["actor"], reason=found["reason"] or "no reason given", expires_at=found["expires_at"]
         )
     return record
+
+
+def decision_row(answer: "GateAnswer", *, policy_text: str, now: datetime) -> dict[str, Any]:
+    """The decision as the ledger stores it."""
+    ruling = answer.ruling
+    return {
+        "decision_id": answer.decision_id,
+        "decision": answer.request.decision,
+        "entity": answer.entity,
+        "unit": answer.unit,
+        "subject": dict(answer.subject),
+        "hook": answer.request.hook,
+        "prediction_ids": [row["prediction_id"] for row in answer.predictions if row.get("prediction_id")],
+        "verdict": str(ruling.verdict),
+        "level": str(ruling.level),
+        "scope": str(ruling.scope),
+        "applied": ruling.applied,
+        "exit_code": ruling.exit_code,
+        "reasons": list(ruling.reasons),
+        "rules": list(ruling.rules),
+        "policy_sha256": sha256(policy_text.encode()).hexdigest(),
+        "freshness": str(ruling.freshness),
+        "actor": answer.request.actor or None,
+        "snapshot_version": answer.snapshot_version,
+        "made_at": now,
+        "expires_at": ruling.expires_at,
+        "action": ruling.action or None,
+        "ceiling": str(ruling.ceiling),
+        "earned": str(ruling.earned),
+        "held_out": ruling.held_out,
+        "draw": ruling.draw,
+        "inputs": inputs_of(answer.question, ruling, answer.left) if answer.question is not None else None,
+    }
 
 
 def _keep_policy(ledger: "Ledger", text: str, now: datetime) -> None:

@@ -5,8 +5,7 @@ Put here how a question in words finds its decision, and whether policy still sa
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,15 +13,14 @@ import msgspec
 from weaver_forge.errors import PolicyError, UsageError
 from weaver_forge.hooks.asking import judged_again
 from weaver_forge.ledger.queries import show
-from weaver_forge.policy import PredictionView, Question, evaluate, in_force
+from weaver_forge.policy import PredictionView, effective, evaluate, in_force, question_of
+from weaver_forge.policy.judging import may_wait
+from weaver_forge.policy.leaving import Left, left_of, names_sha256
 
 if TYPE_CHECKING:
     from weaver_forge.ledger import Ledger
 
 Row = Mapping[str, Any]
-
-SKIP_TESTS = "skip_tests"
-"""The action that leaves a test for later."""
 
 _LOOKED_AT = 200
 """Newest decisions about one thing that are looked through."""
@@ -53,8 +51,9 @@ def reproduced(ledger: "Ledger", about: About) -> dict[str, Any]:
     """All that the ledger holds about it, and the verdict made again.
 
     Returns:
-        As ``ledger.queries.show``, and: ``again`` (same, differences, why), ``test`` (the prediction asked about and
-        what policy says of it; None where none was asked about) and ``notes``.
+        As ``ledger.queries.show``, and: ``again`` (same, differences, why), ``left`` (what of many subjects was left
+        for later, see :func:`left_again`), ``test`` (the prediction asked about and what policy says of it; None where
+        none was asked about) and ``notes``.
 
     Raises:
         UsageError: If nothing, or more than one thing, is meant.
@@ -65,6 +64,7 @@ def reproduced(ledger: "Ledger", about: About) -> dict[str, Any]:
     return {
         **found,
         "again": again(decision, found["policy"]) if decision is not None else None,
+        "left": left_again(decision, found["predictions"], found["policy"]) if decision is not None else None,
         "test": _test(found, decision, about.test) if about.test and decision is not None else None,
         "notes": notes,
     }
@@ -102,6 +102,55 @@ def again(decision: Row, policy: str | None) -> dict[str, Any]:
     }
     same = not any(name in differences for name in ("verdict", "exit_code", "level", "applied"))
     return {"same": same, "why": "", "differences": differences}
+
+
+def left_again(decision: Row, predictions: Sequence[Row], policy: str | None) -> dict[str, Any] | None:
+    """What a decision about many subjects left for later, made again from predictions and policy of that time.
+
+    Returns:
+        None where the decision chose nothing. Else ``n``, ``rule`` (the threshold in words), ``budget``; by name, in
+        the order of the record, ``below`` (the threshold), ``skipped`` (of these, left for later on that ground) and
+        ``over_budget``; ``same``: whether the same come out below the threshold now, or None with ``why``.
+    """
+    left = left_of(decision.get("inputs"))
+    if left is None:
+        return None
+    by_id = {row["prediction_id"]: row for row in predictions}
+    rows = [by_id.get(id_) for id_ in decision["prediction_ids"] or []]
+    names = [_name(row) for row in rows]
+    told = {
+        "n": left.n,
+        "rule": left.rule,
+        "budget": left.budget,
+        **{name: [names[at] for at in getattr(left, name)] for name in ("below", "skipped", "over_budget")},
+    }
+    if policy is None or any(row is None for row in rows):
+        missing = sum(row is None for row in rows)
+        why = f"{missing} of {len(rows)} predictions are not in the ledger" if policy else "its policy is not there"
+        return {**told, "same": None, "why": why}
+    asked = question_of(decision["inputs"]["question"])
+    rule = effective(in_force(policy, "the policy of that time"), asked.decision, asked.action, asked.scope)
+    views = [_view(row, left, place) for place, row in enumerate(rows) if row is not None]
+    # Where no order was known everything ran, and nothing was compared with a threshold.
+    waits = may_wait(rule, asked, views) if left.n and asked.on == "low" else ()
+    below = tuple(place for place, waits_now in enumerate(waits) if waits_now and place not in left.always)
+    is_named = names_sha256(names[at] for at in left.below) == left.below_sha256
+    return {**told, "same": below == left.below and is_named, "why": ""}
+
+
+def _view(row: Row, left: Left, place: int) -> PredictionView:
+    """A prediction as policy saw it then."""
+    return PredictionView(
+        probability=row["probability"],
+        made_at=row["made_at"],
+        data_as_of=row["data_as_of"],
+        duration_ms=left.durations_ms[place] if left.durations_ms else None,
+        value=row["value"],
+    )
+
+
+def _name(row: Row | None) -> str:
+    return str(row["subject"].get("test_id") or "|".join(map(str, row["subject"].values()))) if row else ""
 
 
 def _not_again(why: str) -> dict[str, Any]:
@@ -181,37 +230,35 @@ def _test(found: Row, decision: Row, test: str) -> dict[str, Any]:
         raise UsageError(f"{test!r} is a part of {len(matching)} tests: {some}", where="--test", do="Give more of it")
     row = matching[0]
     order = sorted(found["predictions"], key=lambda other: (-_order(other), other["subject"]["test_id"]))
-    ruling = None
-    if found["policy"] is not None:
-        policy = in_force(found["policy"], "the policy of that time")
-        ruling = evaluate(policy, _skipping(row, decision))
     return {
         "test_id": row["subject"]["test_id"],
         "prediction": row,
         "place": next(place for place, other in enumerate(order, 1) if other is row),
         "of": len(order),
-        "may_wait": None if ruling is None else ruling.takes,
-        "why": [] if ruling is None else list(ruling.reasons[:1]),
+        **_waiting(found, decision, row),
+    }
+
+
+def _waiting(found: Row, decision: Row, row: Row) -> dict[str, Any]:
+    """Whether a test may wait by policy, whether it was left for later, and why."""
+    left, inputs = left_of(decision.get("inputs")), decision.get("inputs") or {}
+    if left is None or found["policy"] is None or inputs["question"].get("on") != "low":
+        return {"may_wait": None, "left_for_later": None, "why": []}
+    place = list(decision["prediction_ids"]).index(row["prediction_id"])
+    asked = replace(question_of(inputs["question"]), prediction=_view(row, left, place))
+    ruling = evaluate(in_force(found["policy"], "the policy of that time"), asked)
+    because = "it always runs" if place in left.always else ruling.reasons[0]
+    because = "no order was known, so everything ran" if not left.n else because
+    return {
+        "may_wait": place in left.below,
+        "left_for_later": "threshold" if place in left.skipped else "budget" if place in left.over_budget else "",
+        "why": [because],
     }
 
 
 def _order(row: Row) -> float:
     value = row["score"] if row["score"] is not None else row["probability"]
     return float("-inf") if value is None else float(value)
-
-
-def _skipping(row: Row, decision: Row) -> Question:
-    """The question whether this test may wait, as of the decision."""
-    made_at = row["made_at"]
-    assert isinstance(made_at, datetime)
-    return Question(
-        decision=decision["decision"],
-        action=SKIP_TESTS,
-        on="low",
-        holds=False,
-        now=decision["made_at"],
-        prediction=PredictionView(probability=row["probability"], made_at=made_at, data_as_of=row["data_as_of"]),
-    )
 
 
 def _not_held(decision: Row) -> str:

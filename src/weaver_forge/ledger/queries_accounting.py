@@ -4,7 +4,7 @@ Put here how decisions are joined with what became of their subjects. Counting i
 that replays are counted by.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from weaver_forge.contracts.values import Verdict
 from weaver_forge.ledger.canonical import instant_text
 from weaver_forge.policy import effective, in_force
 from weaver_forge.policy.judging import skip_limit
+from weaver_forge.policy.leaving import left_of
 
 if TYPE_CHECKING:
     from weaver_forge.ledger.reading import Reading
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 _HELD = {Verdict.DENY.value, Verdict.REVIEW.value}
 _CHUNK = 500
 
-LEFT_FOR_LATER = "skip_tests"
-"""The action of a hook that holds nothing back."""
+_Limits = Mapping[tuple[str | None, str], float | None]
 
 
 def accounting(
@@ -33,9 +33,10 @@ def accounting(
     """What became of the real failures that hooks decided about, a row an entity and action.
 
     The newest decision about a unit at a hook holds. What a person let through against the verdict counts as what the
-    policy said in ``if_enforced`` and as let through in ``as_it_was``. Where a hook holds nothing but leaves subjects
-    for later, the record does not say which: ``as_it_was`` is None then, and ``if_enforced`` counts those below the
-    ``skip_below`` of the policy that was in force. Quantities have no failures: no row.
+    policy said in ``if_enforced`` and as let through in ``as_it_was``. Where a hook leaves subjects for later, what is
+    left for later escapes in ``as_it_was``, and all that is below the policy's threshold in ``if_enforced``. Decisions
+    recorded before that was kept do not say what was left: ``as_it_was`` is None with one of them, and ``if_enforced``
+    counts by the ``skip_below`` of the policy that was in force. Quantities have no failures: no row.
 
     Args:
         ledger: The record.
@@ -51,24 +52,25 @@ def accounting(
     with ledger.one_view():
         decided = _newest(ledger, decision, since, hook)
         known = _predicted(ledger, sorted({row["prediction_id"] for row in decided}))
-        limits = _limits(ledger, decision, {row["policy_sha256"] for row in decided if not row["holds"]})
+        unsaid = {(row["policy_sha256"], row["action"]) for row in decided if row["would_hold"] is None}
+        limits = {key: _limit(ledger, decision, *key) for key in unsaid}
     found = []
     for entity, action in sorted({(row["entity"], row["action"]) for row in decided}):
         rows = [row for row in decided if (row["entity"], row["action"]) == (entity, action)]
         rows = [row for row in rows if known.get(row["prediction_id"], _UNKNOWN)[0] is not None]
         if not rows:
             continue
-        holds = all(row["holds"] for row in rows)
-        was = [row["was_held"] for row in rows]
-        would = [row["would_hold"] if row["holds"] else _runs(row, known, limits) for row in rows]
+        is_said = all(row["was_held"] is not None for row in rows)
+        was = [bool(row["was_held"]) for row in rows]
+        would = [_runs(row, known, limits) if row["would_hold"] is None else row["would_hold"] for row in rows]
         found.append(
             {
                 "entity": entity,
                 "action": action,
                 "n_decisions": len({row["decision_id"] for row in rows}),
-                "as_it_was": asdict(account(_frame(rows, known, was), needed=needed)) if holds else None,
+                "as_it_was": asdict(account(_frame(rows, known, was), needed=needed)) if is_said else None,
                 "if_enforced": asdict(account(_frame(rows, known, would), needed=needed)),
-                "why": "" if holds else "which subjects a hook left for later is not in the record",
+                "why": "" if is_said else "which subjects a hook left for later is not in the record",
             }
         )
     return found
@@ -94,18 +96,27 @@ def _newest(ledger: "Reading", decision: str, since: datetime | None, hook: str)
             "action": row["action"] or "",
             "unit": row["unit"],
             "prediction_id": prediction_id,
-            "holds": _question(row).get("holds", True),
             "policy_sha256": row["policy_sha256"],
-            "was_held": row["exit_code"] != 0,
-            "would_hold": row["verdict"] in _HELD,
+            "was_held": was,
+            "would_hold": would,
         }
         for row in newest.values()
-        for prediction_id in row["prediction_ids"] or []
+        for prediction_id, was, would in zip(row["prediction_ids"] or [], *_covered(row), strict=True)
     ]
 
 
-def _question(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return (row["inputs"] or {}).get("question") or {}
+def _covered(row: Mapping[str, Any]) -> tuple[list[bool | None], list[bool | None]]:
+    """Of each prediction, whether its subject was held or run at once, and whether policy alone would have it so.
+
+    None where the record does not say.
+    """
+    n, left = len(row["prediction_ids"] or []), left_of(row["inputs"])
+    if left is not None:
+        rest, below = set(left.rest), set(left.below)
+        return [place not in rest for place in range(n)], [place not in below for place in range(n)]
+    if not ((row["inputs"] or {}).get("question") or {}).get("holds", True):
+        return [None] * n, [None] * n
+    return [row["exit_code"] != 0] * n, [row["verdict"] in _HELD] * n
 
 
 _UNKNOWN = (None, None, "pending", None)
@@ -126,21 +137,16 @@ def _predicted(ledger: "Reading", ids: Sequence[str]) -> dict[str, tuple[Any, ..
     return found
 
 
-def _limits(ledger: "Reading", decision: str, policies: Iterable[str | None]) -> dict[str | None, float | None]:
-    """Policy -> the probability below which it leaves subjects for later; None: none."""
-    found: dict[str | None, float | None] = {}
-    for sha256 in policies:
-        for row in ledger.rows("policies", "where policy_sha256 = :id", {"id": sha256 or ""}):
-            rule = effective(in_force(str(row["text"]), f"policy {sha256}"), decision, LEFT_FOR_LATER)
-            found[sha256] = skip_limit(rule, None)[0]
-    return found
+def _limit(ledger: "Reading", decision: str, policy: str | None, action: str) -> float | None:
+    """The probability below which a policy leaves subjects for later; None: none."""
+    for row in ledger.rows("policies", "where policy_sha256 = :id", {"id": policy or ""}):
+        return skip_limit(effective(in_force(str(row["text"]), f"policy {policy}"), decision, action), None)
+    return None
 
 
-def _runs(
-    row: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]], limits: Mapping[str | None, float | None]
-) -> bool:
+def _runs(row: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]], limits: _Limits) -> bool:
     """Whether a subject is run at once under the policy that was in force."""
-    limit = limits.get(row["policy_sha256"])
+    limit = limits.get((row["policy_sha256"], row["action"]))
     return limit is None or known[row["prediction_id"]][0] >= limit
 
 

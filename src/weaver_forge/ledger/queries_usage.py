@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def acted_units(
     ledger: "Ledger", *, decision: str, action: str, unit: str, now: datetime, hours: float, stops: bool
 ) -> int:
-    """Different units that a hook held back on a prediction in the window; ``unit`` itself is left out.
+    """Different units that a hook held back, or did something about, on a prediction in the window but ``unit``.
 
     Args:
         ledger: The ledger.
@@ -28,7 +28,8 @@ def acted_units(
         stops: Whether those count that a person could still let through (supervised).
     """
     window = _window(decision, action, unit, now, hours)
-    return int(ledger.select(_ACTED, {**window, "stops": int(stops)})[0][0])
+    told = {"acts": '%"acts":true%', "person": '%"by":"person"%'}
+    return int(ledger.select(_ACTED, {**window, **told, "stops": int(stops)})[0][0])
 
 
 def decided_units(ledger: "Ledger", *, decision: str, action: str, unit: str, now: datetime, hours: float) -> int:
@@ -48,10 +49,12 @@ where decision = :decision and made_at > :since and made_at <= :now
   and coalesce(action, '') = :action and unit <> :unit
 """
 
-# What a person's rule or an unknown held back is no act on a prediction. Stored JSON has no spaces.
+# What a person's rule or an unknown held back is no act on a prediction. What holds nothing back acts with exit code 0.
+# Stored JSON has no spaces.
 _ACTED = (
     _DECIDED
-    + """  and exit_code <> 0 and verdict in ('deny', 'review') and (level = 'autonomous' or :stops = 1)
-  and (inputs is null or inputs not like '%"by":"person"%')
+    + """  and (level = 'autonomous' or :stops = 1)
+  and ((exit_code <> 0 and verdict in ('deny', 'review')) or (exit_code = 0 and inputs like :acts))
+  and (inputs is null or inputs not like :person)
 """
 )

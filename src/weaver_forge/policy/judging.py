@@ -5,6 +5,7 @@ is ``ruling``'s.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -134,7 +135,7 @@ def _by_thresholds(rule: Rule, question: Question, found: PredictionView) -> Jud
 
 def _skipped(rule: Rule, found: PredictionView) -> Judgement:
     """Whether a test need not run now: given, or by what running it costs against an escape."""
-    limit, rules = skip_limit(rule, found.duration_ms)
+    limit, rules = skip_limit(rule, found.duration_ms), skip_rules(rule, found.duration_ms)
     verdict, freshness = Verdict.ALLOW, Freshness.FRESH
     if limit is None:
         why = "no threshold says what may be skipped: everything runs"
@@ -147,12 +148,32 @@ def _skipped(rule: Rule, found: PredictionView) -> Judgement:
     return Judgement(verdict=verdict, freshness=freshness, why=why, rules=rules, takes=below)
 
 
-def skip_limit(rule: Rule, duration_ms: float | None) -> tuple[float | None, tuple[str, ...]]:
-    """The probability below which a test of this length may wait, and the rule in words; None: it may not."""
+def may_wait(rule: Rule, question: Question, views: Sequence[PredictionView]) -> tuple[bool, ...]:
+    """Of many predictions for one question: which of them :func:`judge` would say of that the action is taken.
+
+    Without a sentence for each, so that ten thousand tests cost little; one that is not fresh, or has no number, runs.
+    """
+    waits = []
+    for view in views:
+        freshness, doubt = _freshness(view, rule, question)
+        limit = skip_limit(rule, view.duration_ms)
+        is_usable = freshness is Freshness.FRESH and not doubt and view.probability is not None
+        waits.append(is_usable and limit is not None and view.probability < limit)  # type: ignore[operator] # usable has one
+    return tuple(waits)
+
+
+def skip_limit(rule: Rule, duration_ms: float | None) -> float | None:
+    """The probability below which a test of this length may wait; None: it may not."""
     derived = rule.derived.get("skip_below")
-    if "skip_below" in rule.from_costs and derived is not None:
-        if duration_ms is None or not duration_ms >= 0:
-            return None, (said(rule, "skip_below"),)
+    if "skip_below" not in rule.from_costs or derived is None:
+        return rule.skip_below
+    return money.worth(derived, duration_ms) if duration_ms is not None and duration_ms >= 0 else None
+
+
+def skip_rules(rule: Rule, duration_ms: float | None = None) -> tuple[str, ...]:
+    """The threshold of what may wait in words, for a test of this length where it depends on that."""
+    derived = rule.derived.get("skip_below")
+    if "skip_below" in rule.from_costs and derived is not None and duration_ms is not None and duration_ms >= 0:
         made = money.of_duration(derived, duration_ms)
-        return made.value, (f"{named(rule, 'skip_below')}={made.value:.4g} from costs: {made.formula}",)
-    return rule.skip_below, ((said(rule, "skip_below"),) if "skip_below" in rule.origin else ())
+        return (f"{named(rule, 'skip_below')}={made.value:.4g} from costs: {made.formula}",)
+    return (said(rule, "skip_below"),) if "skip_below" in rule.origin else ()

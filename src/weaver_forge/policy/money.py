@@ -86,10 +86,14 @@ def derive(prices: Prices, key: str, action: str) -> Derived | None:
 
 
 def of_duration(derived: Derived, duration_ms: float) -> Derived:
+    """A threshold per minute for a test of this length, at most 1, with its formula."""
+    value = worth(derived, duration_ms)
+    return Derived(value, f"{derived.formula} = {value:.4g} for {duration_ms / MINUTE_MS:.4g} minutes")
+
+
+def worth(derived: Derived, duration_ms: float) -> float:
     """A threshold per minute for a test of this length, at most 1."""
-    minutes = duration_ms / MINUTE_MS
-    value = min((derived.value or 0.0) * minutes, 1.0)
-    return Derived(value, f"{derived.formula} = {value:.4g} for {minutes:.4g} minutes")
+    return min((derived.value or 0.0) * (duration_ms / MINUTE_MS), 1.0)
 
 
 def _ratio(prices: Prices, first: str, a: Decimal, second: str, b: Decimal) -> Derived | None:

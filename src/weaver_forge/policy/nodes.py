@@ -22,6 +22,7 @@ from weaver_forge.errors import PolicyError
 
 # C-made loader where PyYAML has it: the gate reads a policy on every start.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 _MONEY = re.compile(r"(?P<amount>\d+(?:\.\d+)?)(?:\s+(?P<currency>[A-Z]{3}))?")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d)?(?:\s?(?:[Zz]|[+-]\d\d:\d\d))?)?")
 
@@ -174,6 +175,8 @@ class Document:
         """The value of a scalar as YAML means it."""
         if not isinstance(node, yaml.ScalarNode):
             raise self.error(node, f"{name} must be a single value", f"Write `{name}: value` on one line")
+        if not node.style and _EXPONENT.fullmatch(node.value):
+            return float(node.value)  # YAML 1.2 calls 1e-3 a number, the library's YAML 1.1 a text
         loader = yaml.SafeLoader("")
         try:
             return cast("Any", loader).construct_object(node)

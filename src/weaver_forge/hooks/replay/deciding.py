@@ -156,7 +156,7 @@ def _ruled(policy: Policy, stage: Stage, row: Mapping[str, Any], used: "_Used", 
         policy,
         Asked(
             decision=stage.decision,
-            kind=stage.kind,
+            kind={**stage.kind, "actions": [stage.action]},
             unit=row["unit"],
             subject=row,
             hook=stage.hook,
@@ -174,14 +174,12 @@ def _ruled(policy: Policy, stage: Stage, row: Mapping[str, Any], used: "_Used", 
         stage.changed_paths,
         used.counting(now),
     )
-    ruling = evaluate(policy, _as_viewed(asked, stage, view))
+    ruling = evaluate(policy, _as_viewed(asked, view))
     used.note(now, row["unit"], acts=ruling.acts and ruling.by == "prediction")
     return ruling
 
 
-def _as_viewed(asked: Question, stage: Stage, view: str) -> Question:
-    on = stage.action["on"]
-    asked = replace(asked, on=on, holds=on == "high")
+def _as_viewed(asked: Question, view: str) -> Question:
     if view == AS_EARNED:
         return asked
     return replace(asked, earned=Level.AUTONOMOUS, ceiling=None, halted="")
