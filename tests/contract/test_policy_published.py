@@ -10,12 +10,14 @@ import jsonschema
 import pytest
 import yaml
 
+from models import anomaly, deploy_risk, load_forecast, test_selection
 from weaver_forge import __main__ as entry
 from weaver_forge.contracts.values import Level
 from weaver_forge.errors import PolicyError
 from weaver_forge.policy import json_schema, parse, read
 from weaver_forge.policy.blueprint import KEYS
 from weaver_forge.policy.effective import EvidenceRule, effective
+from weaver_forge.policy.judging import never_taken
 from weaver_forge.policy.table import as_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,14 @@ BAD = [
     "version: 1\ndecisions: {d: {actions: {a: {actions: {}}}}}\n",
     "version: 1\ndecisions: {d: {actions: {a: {scope: deployment}}}}\n",
     "version: 1\ndecisions: {d: {evidence: {half_life_days: 0}}}\n",
+]
+
+
+ACTIONS = [
+    (spec.name, action.name, action.on)
+    for spec in (anomaly.SPEC, deploy_risk.SPEC, load_forecast.SPEC, test_selection.SPEC)
+    for kind in spec.kinds
+    for action in kind.actions
 ]
 
 
@@ -189,3 +199,16 @@ def test_show_finds_the_deployments_policy_or_its_pipeline(
 
 def test_the_shipped_policy_has_nothing_to_note() -> None:
     assert read(TEMPLATE, "policy.yaml").notes == ()
+
+
+def test_every_declared_action_can_have_a_trial_under_the_shipped_policy_and_under_a_pipeline() -> None:
+    shipped = parse(TEMPLATE, "policy.yaml")
+    keys = "\n".join(f"{stage}: {rest}" for stage, rest in (("trigger_intelligence", "{risk_assessment: assisted}"),
+        ("test", "{intelligent_testing: {risk_based_selection: assisted}}")))  # fmt: skip
+    pipeline = parse(keys, "pipeline.yaml")
+
+    assert [(d, a) for d, a, on in ACTIONS if never_taken(effective(shipped, d, a), on)] == []
+    assert (
+        effective(pipeline, "test_selection", "skip_tests").skip_below
+        == effective(shipped, "test_selection", "skip_tests").skip_below
+    )

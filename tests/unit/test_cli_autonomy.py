@@ -10,8 +10,10 @@ import pytest
 from weaver_forge.cli import app
 from weaver_forge.contracts.values import Level, Scope
 from weaver_forge.errors import UsageError
-from weaver_forge.hooks.standing import read_standings
+from weaver_forge.hooks.matrix import autonomy_matrix, without_trials
+from weaver_forge.hooks.standing import Standings, read_standings
 from weaver_forge.ledger import Ledger, spool
+from weaver_forge.policy import parse
 
 AT = datetime(2026, 3, 1)
 POLICY = """\
@@ -164,3 +166,23 @@ def test_a_higher_ceiling_than_the_policys_changes_nothing_and_says_so(
 def test_what_cannot_be_meant_is_a_usage_error(deployment: Path, words: list[str], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         app.run(words)
+
+
+SPECS = {
+    "deploy_risk": {"kinds": [{"entity": "changes", "actions": [{"name": "hold_change", "on": "high"}]}]},
+    "t": {
+        "kinds": [{"entity": "tests", "actions": [{"name": "leave", "on": "low"}, {"name": "follow", "on": "upper"}]}]
+    },
+}
+
+
+def test_an_action_that_policy_can_never_have_taken_is_said_to_earn_nothing(deployment: Path) -> None:
+    policy = parse(POLICY, "policy.yaml")
+
+    idle = without_trials(policy, SPECS)
+    with Ledger.open(f"sqlite:///{deployment / 'data' / 'ledger.sqlite'}") as ledger:
+        rows = autonomy_matrix(ledger, policy, SPECS, Standings())
+
+    assert [(row["decision"], row["action"]) for row in idle] == [("t", "leave")]
+    assert "policy sets no skip_below for leave: write one below decisions.t.actions.leave" in idle[0]["why"]
+    assert {row["action"] for row in rows if row["no_trials_because"]} == {"leave"}

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from weaver_forge.contracts.values import Verdict
 from weaver_forge.errors import PolicyError
 from weaver_forge.policy import PredictionView, Question, effective, evaluate, explain, parse
+from weaver_forge.policy.judging import never_taken
 from weaver_forge.policy.money import Prices, derive, of_duration
+from weaver_forge.policy.question import On
 
 NOW = datetime(2026, 3, 1, 12)
 COSTS = "{currency: EUR, escape: 400, ci_minute: 0.008, slo_minute: 50, capacity_minute: 2, review: 20, %s}"
@@ -167,3 +169,24 @@ def test_a_skip_saves_more_than_it_risks(minute: Decimal, escape: Decimal, durat
     assert limit is not None
     assert 0 <= limit <= 1
     assert limit * float(escape) <= float(minute) * duration_ms / 60_000 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rules", "on", "says"),
+    [
+        ("", "low", "policy sets no skip_below for act: write one below decisions.d.actions.act"),
+        ("", "high", "policy sets no deny_at for act"),
+        ("review_at: 0.5", "high", "policy sets no deny_at"),
+        ("skip_below: 0.01", "low", ""),
+        ("skip_below: 0", "low", "policy sets skip_below to 0 for act"),
+        ("deny_at: 0.5", "high", ""),
+        ("", "upper", ""),
+    ],
+)
+def test_an_action_that_policy_can_never_have_taken_is_told(rules: str, on: On, says: str) -> None:
+    rule = effective(parse(f"version: 1\ndecisions: {{d: {{{rules}}}}}", "p"), "d", "act")
+
+    found = never_taken(rule, on)
+
+    assert found.startswith(says)
+    assert bool(found) is bool(says)

@@ -163,6 +163,8 @@ def _history(ledger: Ledger, decision: str | None, *, json: bool) -> int:
 def _said(row: dict[str, Any]) -> list[str]:
     """What a table has no room for."""
     lines = [f"why: {row['why']}"]
+    if row["no_trials_because"]:
+        lines.append(f"CAN NEVER HAVE A TRIAL: {row['no_trials_because']}")
     if row["proposed_level"]:
         hours = f"{row['promotion_delay_hours']:g} h"
         lines.append(

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from weaver_forge.cli import text
-from weaver_forge.cli.place import place
+from weaver_forge.cli.place import Place, place
+from weaver_forge.errors import PolicyError
 from weaver_forge.hooks.facts import instant, plain
 from weaver_forge.hooks.health import Health, examine, unfinished_in_words
+from weaver_forge.hooks.matrix import without_trials
 from weaver_forge.ledger import Ledger
+from weaver_forge.policy import in_force
 
 
 def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
@@ -23,9 +26,10 @@ def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     health = examine(
         settings, at.snapshot, at.problem, lambda: Ledger.open(settings.ledger_url, create=False), settings.now()
     )
+    idle = _idle(at)
     if json:
         fields = {name: getattr(health, name) for name in Health.__dataclass_fields__}
-        text.as_json(plain({"root": str(settings.root), "python": str(settings.python), **fields}))
+        text.as_json(plain({"root": str(settings.root), "python": str(settings.python), **fields, "no_trials": idle}))
         return 0
     clock = f", clock fixed at {instant(settings.fixed_now)}" if settings.fixed_now else ""
     text.out(f"Deployment {settings.root}{clock}")
@@ -34,9 +38,20 @@ def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
         text.out(f"PROBLEM    {problem}")
     _taken(health)
     _published(health)
+    text.group(
+        "Can never have a trial, so never earn anything", [f"{r['decision']} {r['action']}: {r['why']}" for r in idle]
+    )
     _record(health)
     text.out(f"\nNext: {health.next_command}")
     return 0
+
+
+def _idle(at: Place) -> list[dict[str, str]]:
+    """Actions that the policy here can never have taken; nothing where it cannot be read, which is a problem of its own."""
+    try:
+        return without_trials(in_force(at.policy_text, at.policy_name), at.snapshot.specs if at.snapshot else {})
+    except PolicyError:
+        return []
 
 
 def _taken(health: Health) -> None:

@@ -13,6 +13,8 @@ from weaver_forge.contracts.values import Level, Scope
 from weaver_forge.hooks.standing import Standings
 from weaver_forge.ledger.queries_autonomy import ceiling_set, ceilings, matrix, trials_text
 from weaver_forge.policy import Policy, effective, lowest
+from weaver_forge.policy.judging import never_taken
+from weaver_forge.policy.question import On
 
 if TYPE_CHECKING:
     from weaver_forge.ledger.reading import Reading
@@ -51,12 +53,24 @@ def autonomy_matrix(ledger: "Reading", policy: Policy, specs: Specs, standings: 
         bound (null without trials), bar, proposed_level, proposed_since, evidence_from, evidence_until (newest mature
         trial), assessed_at, changed_at, changed_reason, cause. Besides: ``level`` in force and ``why``, ``earned``,
         ``ceiling`` with ``policy_ceiling`` and ``set_ceiling``, ``halted`` (empty where it is not),
-        ``promotion_delay_hours`` and ``taken_back_by`` (what takes the earned level back at once; empty at assisted).
+        ``no_trials_because`` (policy can never have it taken; empty where it can), ``promotion_delay_hours`` and ``taken_back_by`` (what takes the earned level back at once; empty at assisted).
     """
     set_rows = ceilings(ledger)
     assessed = {(row["decision"], row["entity"], row["action"], row["scope"]): row for row in matrix(ledger)}
-    keys = {*assessed, *_declared(specs, policy)}
-    return [_row(key, assessed.get(key, NOT_ASSESSED), policy, set_rows, standings) for key in sorted(keys)]
+    declared = dict(_declared(specs, policy))
+    return [
+        _row(key, assessed.get(key, NOT_ASSESSED), policy, set_rows, standings, declared.get(key))
+        for key in sorted({*assessed, *declared})
+    ]
+
+
+def without_trials(policy: Policy, specs: Specs) -> list[dict[str, str]]:
+    """Declared actions that policy can never have taken, so that they earn nothing: decision, action, scope and why."""
+    found = []
+    for (decision, _, action, scope), on in _declared(specs, policy):
+        if why := never_taken(effective(policy, decision, action, Scope(scope)), on):
+            found.append({"decision": decision, "action": action, "scope": scope, "why": why})
+    return found
 
 
 def changes(rows: Sequence[Mapping[str, Any]], proposed: Proposed) -> list[dict[str, Any]]:
@@ -83,13 +97,13 @@ def changes(rows: Sequence[Mapping[str, Any]], proposed: Proposed) -> list[dict[
     return found
 
 
-def _declared(specs: Specs, policy: Policy) -> Iterator[tuple[str, str, str, str]]:
-    """Every action in its decision's own scope, assessed or not."""
+def _declared(specs: Specs, policy: Policy) -> Iterator[tuple[tuple[str, str, str, str], On]]:
+    """Every action in its decision's own scope, assessed or not, and where it is taken."""
     for name, spec in specs.items():
         scope = str(effective(policy, name).scope)
         for kind in spec.get("kinds", ()):
             for action in kind.get("actions", ()):
-                yield name, str(kind["entity"]), str(action["name"]), scope
+                yield (name, str(kind["entity"]), str(action["name"]), scope), action["on"]
 
 
 def _row(
@@ -98,6 +112,7 @@ def _row(
     policy: Policy,
     set_rows: Sequence[Mapping[str, Any]],
     standings: Standings,
+    on: On | None,
 ) -> dict[str, Any]:
     decision, entity, action, scope = key
     rule = effective(policy, decision, action, Scope(scope))
@@ -114,6 +129,7 @@ def _row(
         "scope": scope,
         "level": level.value,
         "why": _why(row, halted, ceiling, earned),
+        "no_trials_because": never_taken(rule, on) if on is not None else "",
         "earned": earned.value,
         "ceiling": ceiling.value,
         "policy_ceiling": rule.ceiling.value,

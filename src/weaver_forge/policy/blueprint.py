@@ -4,6 +4,7 @@ Put here what a key maps to, or in plain words why it changes nothing. A key tha
 on here is no error: the file is somebody's plan for more than this product.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -87,8 +88,12 @@ SCOPES = {
 }
 """Where the hooks of a mapped decision stand."""
 
-THRESHOLDS = {"deploy_risk": (0.35, 0.70), "anomaly": (0.50, 0.90)}
-"""review_at and deny_at where the file gives none: those of the shipped ``policy.yaml``."""
+THRESHOLDS: Mapping[str, Mapping[str, float]] = {
+    "deploy_risk": {"review_at": 0.35, "deny_at": 0.70},
+    "anomaly": {"review_at": 0.50, "deny_at": 0.90},
+    "test_selection": {"skip_below": 0.005},
+}
+"""Thresholds of a decision where the file gives none of them: those of the shipped ``policy.yaml``."""
 
 ON = frozenset(
     {"true", "yes", "on", "enabled", "enable", "required", "automatic", "automated", "dynamic", "continuous"}

@@ -12,7 +12,7 @@ from datetime import timedelta
 from weaver_forge.contracts.values import Freshness, Verdict
 from weaver_forge.policy import money, table
 from weaver_forge.policy.effective import Rule
-from weaver_forge.policy.question import PredictionView, Question
+from weaver_forge.policy.question import On, PredictionView, Question
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far in the future a prediction may lie before two clocks contradict each other."""
@@ -160,6 +160,21 @@ def may_wait(rule: Rule, question: Question, views: Sequence[PredictionView]) ->
         is_usable = freshness is Freshness.FRESH and not doubt and view.probability is not None
         waits.append(is_usable and limit is not None and view.probability < limit)  # type: ignore[operator] # usable has one
     return tuple(waits)
+
+
+def never_taken(rule: Rule, on: On) -> str:
+    """Why an action can never be taken under a rule, so that it has no trials and earns nothing; empty where it can."""
+    key = {"low": "skip_below", "high": "deny_at", "upper": ""}[on]
+    value = getattr(rule, key) if key else None
+    if not key or (value is not None and (on == "high" or value > 0)):
+        return ""
+    about = f"decisions.{rule.decision}" if not rule.action else f"decisions.{rule.decision}.actions.{rule.action}"
+    if key in rule.from_costs:
+        return f"{key} of {about} is from_costs, and these amounts are not given or zero: " + ", ".join(
+            money.needed(key, rule.action)
+        )
+    set_ = f"policy sets {key} to 0" if value is not None else f"policy sets no {key}"
+    return f"{set_} for {rule.action or rule.decision}: write one below {about}, a number or from_costs"
 
 
 def skip_limit(rule: Rule, duration_ms: float | None) -> float | None:

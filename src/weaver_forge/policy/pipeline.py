@@ -213,13 +213,11 @@ def _policy(document: Document, found: _Found) -> Policy:
 
 
 def _with_thresholds(decision: str, rules: ActionPolicy) -> ActionPolicy:
-    """The shipped thresholds where the file gives neither of the two; where it gives one, the other is none."""
-    if decision not in THRESHOLDS:
-        return rules
-    if rules.review_at is UNSET and rules.deny_at is UNSET:
-        review_at, deny_at = THRESHOLDS[decision]
-        return structs.replace(rules, review_at=review_at, deny_at=deny_at)
-    given = {name: getattr(rules, name) for name in ("review_at", "deny_at")}
+    """The shipped thresholds where the file gives none of them; where it gives one, the other is none."""
+    shipped = THRESHOLDS.get(decision, {})
+    given = {name: getattr(rules, name) for name in shipped}
+    if all(value is UNSET for value in given.values()):
+        return structs.replace(rules, **shipped)
     return structs.replace(rules, **{name: None if value is UNSET else value for name, value in given.items()})
 
 
