@@ -26,6 +26,7 @@ VERBS = {
     "benchmark": "assets.verbs.benchmark",
     "models": "assets.verbs.models",
     "links": "assets.verbs.links",
+    "intelligence": "assets.verbs.intelligence",
     "rejected": "assets.verbs.rejected",
     "compact": "assets.verbs.compact",
     "demo": "assets.verbs.demo",

@@ -102,6 +102,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "weaver_forge.cli.replay:backtest",
         "Replay in short: decisions judged on their newest history, under today's policy.",
     ),
+    (
+        "Questions",
+        "intelligence",
+        "weaver_forge.cli.intelligence:intelligence",
+        "What the stored history shows, tested: insights with effect, confidence and evidence.",
+    ),
     ("Questions", "benchmark", "weaver_forge.cli.loop:benchmark", "Measure a model or a reader on public data."),
 )
 SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {

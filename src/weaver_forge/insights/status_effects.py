@@ -187,7 +187,7 @@ def _counts(units: Sequence[Unit]) -> dict[str, int]:
 def _no_comparison(units: Sequence[Unit]) -> str:
     """Why there are no two sides; empty where there are."""
     if all(unit.is_held_out for unit in units):
-        return "nothing was acted on: no action was allowed above assisted and had a reason to be taken"
+        return "nothing was acted on: the level was assisted, or no prediction called for it"
     if not any(unit.is_held_out for unit in units):
         n = len(units)
         return f"no unit of {n} was held out, so that nobody knows what would have happened without acting"

@@ -123,7 +123,7 @@ def of_parts(name: str, unit: str, parts: Sequence[Figure], *, none: str, many: 
         return unknown(name, unit, none)
     nearest = next((part for state in _NEAREST for part in parts if part.state is state), parts[0])
     of = ", ".join(nearest.about[key] for key in ("decision", "action") if nearest.about.get(key))
-    why = f"{of}: {nearest.why}" if of else nearest.why
+    why = f"{of}: {nearest.why}" if of and len({part.why for part in parts}) > 1 else nearest.why
     return replace(nearest, name=name, unit=unit, why=why, about={}, components=tuple(parts), evidence={})
 
 
