@@ -22,6 +22,9 @@ from weaver_forge.ledger.queries_autonomy import switches, trials_text
 from weaver_forge.policy import Policy, lowest, parse
 
 AUTONOMY = "autonomy"
+KEPT = "assessed"
+"""Folder of the deployment's data with what assessments worked out of the ledger; it can be removed at any time."""
+
 PUBLISHED = "hooks_read_what_the_ledger_says"
 
 
@@ -65,7 +68,7 @@ def assess_deployment(deployment: Deployment) -> list[dict[str, Any]]:
             is_demo=settings.fixed_now is not None,
             now=now,
         )
-        rows = assess_all(ledger, deployment.specs, around)
+        rows = assess_all(ledger, deployment.specs, around, settings.data / KEPT)
         publish_standings(settings.published, ledger, [spec.name for spec in deployment.specs], now=now)
     for row in rows:
         if row["level"] != row["previous_level"]:

@@ -7,7 +7,7 @@ outcome between 0 and 1, so that such a share keeps every guarantee of ``sequent
 what follows from trials is in ``standing``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -88,6 +88,25 @@ MATURE_SCHEMA = pl.Schema(
 single unit), ``share`` that of all single subjects acted on, ``probability`` the mean of what was predicted for them:
 ``share`` comes out like ``probability`` on average, however much the subjects of a unit hang together."""
 
+CLUSTERS = pl.Schema(
+    {
+        "unit": pl.String(),
+        "origin": pl.String(),
+        "predicted_at": pl.Datetime("us"),
+        "known_at": pl.Datetime("us"),
+        "right": pl.Float64(),
+        "share": pl.Float64(),
+        "probability": pl.Float64(),
+        "foreseen": pl.Float64(),
+        "is_enforced": pl.Boolean(),
+        "is_open": pl.Boolean(),
+        "n_open": pl.Int64(),
+        "n_lost": pl.Int64(),
+    }
+)
+"""What trials are chosen from: as a mature trial, with ``foreseen``, the mean predicted for all its units, known or
+not; ``is_open``, whether something of it is still to become known; and its units that are open or never will be."""
+
 RECENT = 200
 """Newest trials whose probabilities are compared with those that earned the level."""
 
@@ -103,35 +122,77 @@ def trials_of(
 ) -> Trials:
     """Gather the trials of an action class.
 
-    The first prediction of a subject counts: a later one may know more than a hook did.
-
     Args:
         rows: In the shape of :data:`ROWS`.
         action: What is taken where, and when that is right.
-        threshold: The policy's probability from which (``high``) or below which (``low``) the action is taken, or how
-            it follows from a row; None where it sets none: then there are no trials.
+        threshold: As :func:`clusters_of` takes it.
         weights: Of a trial by its origin; 0 leaves it out.
-        one_sided_for: Until this long after a prediction only bad outcomes can be known. An outcome counts from its
-            end on: before, all that is known of would look bad.
+        one_sided_for: As :func:`clusters_of` takes it.
         data_as_of: Newest data behind any prediction.
     """
-    counted = [origin for origin, weight in weights.items() if weight > 0]
-    first = rows.filter(pl.col("origin").is_in(counted)).unique(
+    clusters = clusters_of(rows, action, threshold=threshold, origins=counted(weights), one_sided_for=one_sided_for)
+    return of_clusters(clusters, weights=weights, data_as_of=data_as_of)
+
+
+def counted(weights: Mapping[str, float]) -> tuple[str, ...]:
+    """The origins whose trials weigh anything."""
+    return tuple(sorted(origin for origin, weight in weights.items() if weight > 0))
+
+
+def clusters_of(
+    rows: pl.DataFrame,
+    action: Action,
+    *,
+    threshold: float | pl.Expr | None,
+    origins: Collection[str],
+    one_sided_for: timedelta = timedelta(0),
+) -> pl.DataFrame:
+    """A row a cluster and origin with anything acted on, known or not.
+
+    The first prediction of a subject counts: a later one may know more than a hook did. Nothing of a cluster depends
+    on the rows of another one, so that those which changed can be made anew by themselves.
+
+    Args:
+        rows: In the shape of :data:`ROWS`; of a cluster all or none.
+        action: What is taken where, and when that is right.
+        threshold: The policy's probability from which (``high``) or below which (``low``) the action is taken, or how
+            it follows from a row; None where it sets none: then there are no trials.
+        origins: Those that count.
+        one_sided_for: Until this long after a prediction only bad outcomes can be known. An outcome counts from its
+            end on: before, all that is known of would look bad.
+
+    Returns:
+        In the shape of :data:`CLUSTERS`, in no order.
+    """
+    first = rows.filter(pl.col("origin").is_in(list(origins))).unique(
         ["subject", "origin"], keep="first", maintain_order=True
     )
     units = _units(first.filter(_is_taken(action, threshold)), action, one_sided_for)
     # What was replayed and happened live is one trial: the live one.
     now_and_then = units.filter(pl.col("origin") != Origin.REPLAY)
     replayed = units.filter(pl.col("origin") == Origin.REPLAY).join(now_and_then, on="unit", how="anti")
-    units = pl.concat([now_and_then, replayed])
-    clusters = _clusters(units, weights)
-    known = clusters.filter(~pl.col("is_open"), pl.col("right").is_not_null())
-    recent = clusters.filter(pl.col("origin") != Origin.REPLAY).sort("predicted_at", "unit")["foreseen"]
+    return _clusters(pl.concat([now_and_then, replayed])).select(list(CLUSTERS)).cast(CLUSTERS)
+
+
+def of_clusters(clusters: pl.DataFrame, *, weights: Mapping[str, float], data_as_of: datetime | None = None) -> Trials:
+    """The trials among clusters, in the order in which they became known.
+
+    Args:
+        clusters: In the shape of :data:`CLUSTERS`.
+        weights: Of a trial by its origin.
+        data_as_of: Newest data behind any prediction.
+    """
+    weighted = clusters.with_columns(
+        pl.col("origin").replace_strict(weights, default=0.0, return_dtype=pl.Float64).alias("weight")
+    )
+    known = weighted.filter(~pl.col("is_open"), pl.col("right").is_not_null())
+    live = clusters.filter(pl.col("origin") != Origin.REPLAY).drop_nulls("foreseen")
+    recent = live.top_k(RECENT, by=["predicted_at", "unit", "origin"])
     return Trials(
-        mature=known.sort("known_at", "predicted_at", "unit").select(list(MATURE_SCHEMA)).cast(MATURE_SCHEMA),
-        n_pending=units.filter("is_open").height,
-        n_unresolvable=units.filter("is_lost").height,
-        recent_probability=recent.drop_nulls().tail(RECENT).to_numpy(),
+        mature=known.sort("known_at", "predicted_at", "unit", "origin").select(list(MATURE_SCHEMA)),
+        n_pending=int(clusters["n_open"].sum()),
+        n_unresolvable=int(clusters["n_lost"].sum()),
+        recent_probability=recent.sort("predicted_at", "unit", "origin")["foreseen"].to_numpy(),
         data_as_of=data_as_of,
     )
 
@@ -163,7 +224,7 @@ def _units(acted: pl.DataFrame, action: Action, one_sided_for: timedelta) -> pl.
     return units.with_columns(is_lost.alias("is_lost"), (pl.col("is_open") & ~pl.col("is_stopped")).alias("is_open"))
 
 
-def _clusters(units: pl.DataFrame, weights: Mapping[str, float]) -> pl.DataFrame:
+def _clusters(units: pl.DataFrame) -> pl.DataFrame:
     """A row a trial: the units of one cluster and origin."""
     seen = ~pl.col("is_lost")
     return (
@@ -175,8 +236,9 @@ def _clusters(units: pl.DataFrame, weights: Mapping[str, float]) -> pl.DataFrame
             pl.col("foreseen").mean(),
             pl.col("is_enforced").any(),
             pl.col("is_open").any(),
+            pl.col("is_open").sum().alias("n_open"),
+            pl.col("is_lost").sum().alias("n_lost"),
         )
-        .with_columns(pl.col("origin").replace_strict(weights, default=0.0, return_dtype=pl.Float64).alias("weight"))
         .rename({"cluster": "unit"})
     )
 

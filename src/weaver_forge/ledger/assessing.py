@@ -5,9 +5,10 @@ when it is looked at, the caller's. Loads polars and scipy: hooks never import t
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weaver_forge.autonomy.standing import NOTHING_EARNED, Cause, Standing, Terms, assess
@@ -15,8 +16,8 @@ from weaver_forge.autonomy.terms import terms_of, threshold_of, weights_of
 from weaver_forge.autonomy.trials import Trials, trials_of
 from weaver_forge.contracts.decision import Action, DecisionSpec, SubjectKind
 from weaver_forge.contracts.values import Level, Scope
+from weaver_forge.ledger.gathering import Asked, Gathering
 from weaver_forge.ledger.queries_autonomy import Key, ceiling_set, ceilings, memory
-from weaver_forge.ledger.queries_trials import data_as_of, decided_scopes, trial_rows
 from weaver_forge.policy import Policy, Rule, effective
 
 if TYPE_CHECKING:
@@ -44,8 +45,17 @@ class Circumstances:
     now: datetime
 
 
-def assess_all(ledger: "Ledger", specs: Sequence[DecisionSpec], around: Circumstances) -> list[dict[str, Any]]:
+def assess_all(
+    ledger: "Ledger", specs: Sequence[DecisionSpec], around: Circumstances, kept: Path | None = None
+) -> list[dict[str, Any]]:
     """Assess every action of every kind in its decision's scope, and in every scope that hooks have asked in.
+
+    Args:
+        ledger: Open.
+        specs: The decisions.
+        around: What else it depends on.
+        kept: A folder for what is worked out of the ledger, so that the next assessment reads only what was added; it
+            changes no figure. None reads everything.
 
     Returns:
         The standings that were appended.
@@ -55,39 +65,83 @@ def assess_all(ledger: "Ledger", specs: Sequence[DecisionSpec], around: Circumst
     for spec in specs:
         for kind in spec.kinds:
             if kind.actions:
-                rows += list(_of_kind(ledger, spec.name, kind, around, set_ceilings))
+                rows += _of_kind(
+                    Gathering(ledger, spec.name, kind, kept), ledger, spec.name, kind, around, set_ceilings
+                )
     ledger.append("standings", rows, now=around.now)
     return rows
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """One action in one scope, with all that decides about it but its trials."""
+
+    key: Key
+    asked: Asked
+    terms: Terms
+    before: Standing
+    halted: str
+
+    def answered(self, trials: Trials, now: datetime) -> Standing:
+        """The standing that the trials give it."""
+        standing = assess(trials, self.before, self.terms, now=now, halted=self.halted)
+        if self.asked.threshold is None and self.asked.action.on != "upper":
+            return _without_threshold(standing)
+        return standing
+
+
 def _of_kind(
-    ledger: "Ledger", decision: str, kind: SubjectKind, around: Circumstances, set_ceilings: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    newest = data_as_of(ledger, decision, kind.entity)
+    record: Gathering,
+    ledger: "Ledger",
+    decision: str,
+    kind: SubjectKind,
+    around: Circumstances,
+    set_ceilings: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
     own = str(effective(around.policy, decision).scope)
-    elsewhere = [scope for scope in decided_scopes(ledger, decision, kind.entity) if scope != own]
-    asked = [
-        (action, scope, effective(around.policy, decision, action.name, Scope(scope)))
+    elsewhere = [scope for scope in record.scopes if scope != own]
+    questions = [
+        _question(ledger, (decision, kind.entity, action.name, scope), action, around, set_ceilings)
         for action in kind.actions
         for scope in (own, *elsewhere)
     ]
-    said = trial_rows(ledger, decision, kind, durations=any(rule.from_costs for *_, rule in asked))
-    for action, scope, rule in asked:
-        terms = terms_of(rule, ceiling_set(set_ceilings, decision, scope))
-        trials = gathered(said, kind, action, rule, is_demo=around.is_demo, as_of=newest)
-        before = recalled(ledger, (decision, kind.entity, action.name, scope))
-        standing = assess(trials, before, terms, now=around.now, halted=around.halted(Scope(scope)))
-        if threshold_of(rule, action) is None and action.on != "upper":
-            standing = _without_threshold(standing)
-        yield {
-            "decision": decision,
-            "entity": kind.entity,
-            "action": action.name,
-            "scope": scope,
-            **_row(standing, before, terms, trials),
+    trials = record.trials([question.asked for question in questions])
+    standings = [each.answered(mine, around.now) for each, mine in zip(questions, trials, strict=True)]
+    if record.is_from_kept and any(map(_is_turn, standings, questions)):
+        # A level is given and taken on the ledger's word alone, whatever became of the file in between.
+        record.forget()
+        trials = record.trials([question.asked for question in questions])
+        standings = [each.answered(mine, around.now) for each, mine in zip(questions, trials, strict=True)]
+    return [
+        {
+            **dict(zip(("decision", "entity", "action", "scope"), question.key, strict=True)),
+            **_row(standing, question.before, question.terms, mine),
             "policy_sha256": around.policy_sha256,
             "assessed_at": around.now,
         }
+        for question, standing, mine in zip(questions, standings, trials, strict=True)
+    ]
+
+
+def _question(
+    ledger: "Ledger", key: Key, action: Action, around: Circumstances, set_ceilings: Sequence[Mapping[str, Any]]
+) -> _Question:
+    decision, _, _, scope = key
+    rule = effective(around.policy, decision, action.name, Scope(scope))
+    weights = weights_of(rule, is_demo=around.is_demo)
+    return _Question(
+        key=key,
+        asked=Asked(action=action, threshold=threshold_of(rule, action), weights=weights),
+        terms=terms_of(rule, ceiling_set(set_ceilings, decision, scope)),
+        before=recalled(ledger, key),
+        halted=around.halted(Scope(scope)),
+    )
+
+
+def _is_turn(standing: Standing, question: _Question) -> bool:
+    """Whether a level changes, or trials begin to count anew."""
+    before = question.before
+    return (standing.level, standing.counts_from) != (before.level, before.counts_from)
 
 
 def gathered(

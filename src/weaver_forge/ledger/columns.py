@@ -89,29 +89,68 @@ def resolved(
     lib = _polars()
     mine = "r.decision = :d and r.entity = :e" + (" and r.origin = :o" if origin else "")
     parameters = {"d": decision, "e": entity} | ({"o": origin} if origin else {})
-    places = ("batch_seq", "position", "prediction_id")
     wanted = [c.name for c in ledger.table("predictions").stored if not columns or c.name in columns]
-    n_predictions = ledger.select(f"select count(*) from predictions r where {mine}", parameters)[0][0]  # noqa: S608 - from the constants above
+    predictions, newest = _both(ledger, mine, parameters, wanted, outcome)
+    found: pl.DataFrame = predictions.join(
+        newest.filter(lib.col("maturity") == "mature"), on="prediction_id", how="inner", maintain_order="left"
+    ).select(*wanted, *outcome)
+    return found
+
+
+def predicted(
+    ledger: "Reading", decision: str, entity: str, *, until: int, columns: Sequence[str], outcome: Sequence[str]
+) -> "pl.DataFrame":
+    """Every prediction with its newest outcome, also where there is none, in the order of the chain.
+
+    Args:
+        ledger: The ledger.
+        decision: The decision's name.
+        entity: The subject kind.
+        until: The last batch that counts: later rows of either kind are as if they were not there.
+        columns: Columns of the prediction.
+        outcome: Columns of the outcome, which come behind.
+    """
+    mine = "r.decision = :d and r.entity = :e and r.batch_seq <= :until"
+    parameters = {"d": decision, "e": entity, "until": until}
+    predictions, newest = _both(ledger, mine, parameters, columns, outcome, until=until)
+    found: pl.DataFrame = predictions.join(newest, on="prediction_id", how="left", maintain_order="left").select(
+        *columns, *outcome
+    )
+    return found
+
+
+def newest_of(outcomes: "pl.DataFrame", outcome: Sequence[str]) -> "pl.DataFrame":
+    """The newest outcome of each prediction: by place in the chain, never by a clock."""
+    return (
+        outcomes.sort("batch_seq", "position")
+        .unique("prediction_id", keep="last", maintain_order=True)
+        .select("prediction_id", "maturity", *(name for name in outcome if name != "maturity"))
+    )
+
+
+def _both(
+    ledger: "Reading",
+    mine: str,
+    parameters: Mapping[str, Any],
+    wanted: Sequence[str],
+    outcome: Sequence[str],
+    until: int | None = None,
+) -> "tuple[pl.DataFrame, pl.DataFrame]":
+    """Predictions in the order of the chain, and the newest outcome of each."""
+    lib = _polars()
+    places = ("batch_seq", "position", "prediction_id")
+    n_predictions = ledger.select(f"select count(*) from predictions r where {mine}", parameters)[0][0]  # noqa: S608 - from the callers above
     theirs, their_parameters = _of_these(ledger, n_predictions, mine, parameters)
+    if until is not None:
+        theirs = f"{theirs} and r.batch_seq <= :until" if theirs else "where r.batch_seq <= :until"
+        their_parameters = {**their_parameters, "until": until}
     outcome_part = Part(OUTCOMES.kind, theirs, their_parameters, (*places, "maturity", *outcome))
     parts = [
         Part("predictions", f"where {mine}{half}", parameters, (*wanted, *places))
         for half in _halves(ledger, n_predictions)
     ]
     outcomes, *frames = side_by_side(ledger, [outcome_part, *parts], apart=n_predictions >= _APART)
-    predictions = lib.concat(frames)
-    newest = (
-        outcomes.sort("batch_seq", "position")
-        .unique("prediction_id", keep="last", maintain_order=True)
-        .filter(lib.col("maturity") == "mature")
-        .select("prediction_id", *outcome)
-    )
-    found: pl.DataFrame = (
-        predictions.sort("batch_seq", "position")
-        .join(newest, on="prediction_id", how="inner", maintain_order="left")
-        .select(*wanted, *outcome)
-    )
-    return found
+    return lib.concat(frames).sort("batch_seq", "position"), newest_of(outcomes, outcome)
 
 
 def _halves(ledger: "Reading", n_predictions: int) -> tuple[str, ...]:
