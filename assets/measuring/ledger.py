@@ -6,25 +6,39 @@ Which figures are held against which bars is in ``ledger_rows``; the rows that a
 
 import multiprocessing
 import multiprocessing.synchronize
+import os
 import random
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from assets.measuring import ledger_corpus
+from weaver_forge.contracts.decision import DecisionSpec
 from weaver_forge.ledger import Ledger, queries
 from weaver_forge.ledger.appender import Appender
+from weaver_forge.ledger.assessing import Circumstances, assess_all
+from weaver_forge.policy import parse
 
 Figures = dict[str, Any]
 
 NOW = datetime(2026, 3, 1)  # noqa: DTZ001 - naive UTC
 
 LOOKUPS = 400
+
+LOOKS = 3
+"""Assessments after a run each, of which the middle one counts."""
+
+ASSESSED = """\
+version: 1
+decisions:
+  test_selection: {scope: development, ceiling: autonomous, skip_below: 0.01}
+  deploy_risk: {scope: deployment, ceiling: autonomous, deny_at: 0.7}
+"""
 
 BATCH = 200
 """Decisions appended at once where the price of an append is measured against the rows that are there."""
@@ -154,10 +168,73 @@ def ledger_score(path: str) -> Figures:
     return {**figures, "cpu_s": time.process_time() - cpu, "metrics": len(scores)}
 
 
+def ledger_assess(path: str, folder: str) -> Figures:
+    """Autonomy assessed from everything, and again after one more run of tests of which some outcomes come later."""
+    circumstances = Circumstances(policy=parse(ASSESSED, "the benchmark's policy"), halted=lambda _: "", now=NOW)
+    figures: Figures = {}
+    with Ledger.open(f"sqlite:///{path}") as ledger:
+        look = partial(assess_all, ledger, list(_assessed()), circumstances)
+        figures["whole_s"], figures["whole_cpu_s"], _ = _timed(partial(look, Path(folder)))
+        walls, cpus, rows = [], [], []
+        for number in range(LOOKS):
+            _append_run(ledger, number)
+            wall, cpu, rows = _timed(partial(look, Path(folder)))
+            walls.append(wall)
+            cpus.append(cpu)
+        _, _, anew = _timed(look)
+    figures["added_s"], figures["added_cpu_s"] = statistics.median(walls), statistics.median(cpus)
+    if [_figures(row) for row in rows] != [_figures(row) for row in anew]:
+        raise RuntimeError("what was added to gives other figures than everything")
+    return figures
+
+
+def _assessed() -> Iterator[DecisionSpec]:
+    from models.deploy_risk import SPEC as DEPLOY_RISK
+    from models.test_selection import SPEC as TEST_SELECTION
+
+    yield from (TEST_SELECTION, DEPLOY_RISK)
+
+
+def _timed(look: Callable[[], list[dict[str, Any]]]) -> tuple[float, float, list[dict[str, Any]]]:
+    began, cpu = time.perf_counter(), _cpu_s()
+    rows = look()
+    return time.perf_counter() - began, _cpu_s() - cpu, rows
+
+
+def _cpu_s() -> float:
+    """Of this process and of those that it started and that ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def _figures(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("action", "scope", "n_trials", "n_right", "n_pending", "bound", "level"))
+
+
+def _append_run(ledger: Ledger, number: int) -> None:
+    """A run of tests predicted and decided; outcomes of half of it, and of what stayed open of the run before."""
+    ids = [f"{number}-{n}" for n in range(ledger_corpus.TESTS_A_UNIT)]
+    predictions = [
+        {
+            "prediction_id": id_, "decision": "test_selection", "entity": "tests", "unit": f"local/shop|run{number}",
+            "subject": {"repo_id": "local/shop", "revision": f"run{number}", "test_id": f"suite::t{n}"},
+            "predicted_at": NOW, "made_at": NOW, "origin": "live", "probability": n / len(ids), "model_name": "forest",
+            "model_version": "3", "is_baseline": False, "data_as_of": NOW,
+        }
+        for n, id_ in enumerate(ids)
+    ]  # fmt: skip
+    known = [*ids[::2], *(f"{number - 1}-{n}" for n in range(1, len(ids), 2) if number)]
+    outcomes = [{"prediction_id": id_, "outcome": 0.0, "maturity": "mature", "outcome_known_at": NOW} for id_ in known]
+    ledger.append("predictions", predictions, now=NOW)
+    ledger.append("decisions", [decision(f"local/shop|run{number}")], now=NOW)
+    ledger.append("outcomes", outcomes, now=NOW)
+
+
 MEASURES: dict[str, Callable[..., Figures]] = {
     "ledger_write": ledger_write,
     "ledger_fill": ledger_fill,
     "ledger_lookup": ledger_lookup,
     "ledger_append": ledger_append,
     "ledger_score": ledger_score,
+    "ledger_assess": ledger_assess,
 }

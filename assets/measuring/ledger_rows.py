@@ -81,5 +81,30 @@ def score(run: Run, folder: Path, n_rows: int) -> list[Row]:
     ]  # fmt: skip
 
 
-GROUPS: Mapping[str, Callable[[Run, Path, int], list[Row]]] = {"write": write, "lookup": lookup, "score": score}
+def assess(run: Run, folder: Path, n_rows: int) -> list[Row]:
+    """Autonomy assessed among few and among ten times as many predictions, outcomes and decisions."""
+    found = []
+    for name, n in (("few", max(n_rows // 10, 200)), ("many", n_rows)):
+        path, kept = str(folder / f"{name}.sqlite"), str(folder / name)
+        run("ledger_fill", path=path, decisions=n, resolved=n)
+        found.append(run("ledger_assess", path=path, folder=kept))
+    few, many = found
+    share, ratio = many["added_cpu_s"] / many["whole_cpu_s"], many["added_cpu_s"] / few["added_cpu_s"]
+    said = f"{many['added_s']:.2f} s; {many['whole_cpu_s']:.1f} s CPU of everything"
+    return [
+        Row(
+            figure=f"autonomy assessed after a run, among {n_rows:,}", value=f"{many['added_cpu_s']:.2f} s CPU",
+            measured=many["added_cpu_s"], most=2 * max(n_rows, LEAST_RESOLVED) / LEAST_RESOLVED, ratio=said,
+        ),
+        Row(figure="the same, to assessing everything", value=f"{share:.2f}", measured=share, most=0.2),
+        Row(figure="the same, to among a tenth", value=f"{ratio:.2f}", measured=ratio),
+    ]  # fmt: skip
+
+
+GROUPS: Mapping[str, Callable[[Run, Path, int], list[Row]]] = {
+    "write": write,
+    "lookup": lookup,
+    "score": score,
+    "assess": assess,
+}
 """Names for --only."""

@@ -18,6 +18,7 @@ CANNED: dict[str, dict[str, Any]] = {
     "ledger_lookup": {"n": 1, "id_ms": 0.2, "unit_ms": 2.5, "id_p99_ms": 1.0, "unit_p99_ms": 9.0},
     "ledger_append": {"n": 2000, "cpu_s": 0.3},
     "ledger_score": {"n": 500_000, "read_s": 2.0, "wall_s": 4.0, "cpu_s": 4.0, "metrics": 8},
+    "ledger_assess": {"whole_s": 20.0, "whole_cpu_s": 16.0, "added_s": 1.0, "added_cpu_s": 0.8},
 }
 
 
@@ -37,6 +38,9 @@ def test_every_figure_is_held_against_its_bar(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [(row.bar, row.value, row.outcome) for row in rows["score"]] == [("<= 10", "8.0 s", "met")]
     assert "in proportion, from 500,000" in rows["score"][0].ratio
+    assert [(row.bar, row.value, row.outcome) for row in rows["assess"]] == [
+        ("<= 2", "0.80 s CPU", "met"), ("<= 0.2", "0.05", "met"), ("", "1.00", ""),
+    ]  # fmt: skip
 
 
 def test_looking_up_and_appending_cost_little_more_among_ten_times_the_rows(tmp_path: Path) -> None:
@@ -63,6 +67,16 @@ def test_writers_and_scores_are_measured_on_what_they_made(tmp_path: Path) -> No
     assert code == 0, rows
     assert [row["measure"] for row in rows] == ["write", "write", "score"]
     assert "8 metrics with intervals" in rows[2]["ratio"]
+
+
+def test_assessing_what_was_added_is_measured_beside_assessing_everything_and_gives_the_same(tmp_path: Path) -> None:
+    events: list[Any] = []
+
+    code = ledger_benchmark(settings(), {"rows": 5_000, "only": ["assess"], "data": str(tmp_path)}, events.append)
+
+    rows = events[-1]["data"]["rows"]
+    assert code == 0, rows
+    assert rows[1]["measured"] < 1
 
 
 @pytest.mark.parametrize(

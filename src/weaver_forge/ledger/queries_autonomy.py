@@ -150,7 +150,14 @@ def _proposed_at(ledger: "Reading", row: Mapping[str, Any], named: Mapping[str, 
     """When the run of assessments that propose what the newest one does began."""
     if row["proposed_level"] is None:
         return None
-    found = ledger.select(_PROPOSED, {**named, "p": row["proposed_level"]})
+    other = ledger.rows(
+        "standings",
+        f"{_OF_KEY} and (r.proposed_level is null or r.proposed_level <> :p) {_LAST}",
+        {**named, "p": row["proposed_level"]},
+        columns=("batch_seq", "position"),
+    )
+    place = other[0] if other else {"batch_seq": -1, "position": -1}
+    found = ledger.select(_PROPOSED, {**named, "batch": place["batch_seq"], "position": place["position"]})
     return instant_of(found[0][0])
 
 
@@ -185,13 +192,8 @@ _NEWEST_SWITCH = (
 )
 
 _PROPOSED = """
--- grain: one row
+-- grain: one row; what is proposed now has been since the first row after the last that proposed something else
 select min(r.assessed_at) from standings r
-where r.decision = :d and r.entity = :e and r.action = :a and r.scope = :s and r.proposed_level = :p
-  and not exists (
-    select 1 from standings x
-    where x.decision = :d and x.entity = :e and x.action = :a and x.scope = :s
-      and (x.batch_seq, x.position) > (r.batch_seq, r.position)
-      and (x.proposed_level is null or x.proposed_level <> :p)
-  )
+where r.decision = :d and r.entity = :e and r.action = :a and r.scope = :s
+  and (r.batch_seq > :batch or (r.batch_seq = :batch and r.position > :position))
 """
