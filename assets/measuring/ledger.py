@@ -174,8 +174,8 @@ def ledger_assess(path: str, folder: str) -> Figures:
     figures: Figures = {}
     with Ledger.open(f"sqlite:///{path}") as ledger:
         look = partial(assess_all, ledger, list(_assessed()), circumstances)
-        figures["whole_s"], figures["whole_cpu_s"], _ = _timed(partial(look, Path(folder)))
-        walls, cpus, rows = [], [], []
+        figures["whole_s"], figures["whole_cpu_s"], rows = _timed(partial(look, Path(folder)))
+        walls, cpus = [], []
         for number in range(LOOKS):
             _append_run(ledger, number)
             wall, cpu, rows = _timed(partial(look, Path(folder)))
