@@ -86,6 +86,14 @@ def test_a_difference_of_means_has_welchs_interval() -> None:
     assert mean_difference(one, other)[1:] == pytest.approx((reference.low, reference.high))
 
 
+def test_few_values_are_not_taken_to_be_more_alike_than_many() -> None:
+    many = [1.0] * 95 + [40.0] * 5
+
+    _, low, high = mean_difference([10.0, 11.0, 9.0] * 7, many)
+
+    assert high - low > 10
+
+
 def test_a_median_needs_six_values_for_an_interval() -> None:
     assert median_of([1, 2, 3, 4, 5]) is None
     assert median_of([6, 2, 3, 4, 5, 1]) == (3.5, 1, 6)
@@ -181,7 +189,7 @@ def test_what_is_run_later_is_not_saved() -> None:
         (timed(100, 4, held=False), {"EUR": Decimal(1)}, "no unit of 100 was held out"),
         ([*timed(20, 9, held=True), *timed(20, 4, held=False)], {"USD": Decimal(1)}, "no charge in EUR"),
         ([*timed(9, 9, held=True, price=None), *timed(20, 4, held=False, price=None)], {"EUR": Decimal(1)}, "no price"),
-        ([*timed(9, 9, held=True), *timed(20, 4, held=False)], {"EUR": Decimal(1)}, "9 of 10 held-out"),
+        ([*timed(9, 9, held=True), *timed(20, 4, held=False)], {"EUR": Decimal(1)}, "9 of 20 held-out"),
         (
             [*timed(20, 9, held=True), *timed(20, 4, held=False), unit(9, held=False, price=Decimal(1))],
             {"EUR": Decimal(1)},

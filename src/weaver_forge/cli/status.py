@@ -121,7 +121,9 @@ def _part(part: Figure) -> list[Any]:
     if part.state is not State.MEASURED:
         return [name, None, None, None, part.n or None, part.text]
     said = f"{part.unit}; {part.why}" if part.why else part.unit
-    return [name, *(shown(end) for end in (part.value, part.low, part.high)), part.n or None, said]
+    is_exact = part.low == part.value == part.high
+    ends = [None, None] if is_exact else [shown(part.low), shown(part.high)]
+    return [name, shown(part.value), *ends, part.n or None, said]
 
 
 def _said(row: Mapping[str, Any]) -> str:

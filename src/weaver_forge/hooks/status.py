@@ -42,15 +42,18 @@ def figures(sight: Sight) -> list[Figure]:
 
 def prevented_incidents(ledger: "Reading", sight: Sight) -> Figure:
     """What the holdout shows to have been prevented, by decision, action and hook."""
-    groups = _groups(ledger, sight)
+    if not sight.specs:
+        return unknown(PREVENTED, _UNITS, f"what an action prevents is not known: {sight.no_snapshot}")
     parts = []
-    for (decision, entity, action, hook), found in sorted(groups.items()):
+    for (decision, entity, action, hook), found in sorted(_groups(ledger, sight).items()):
         about = {"decision": decision, "entity": entity, "action": action, "hook": hook}
         if (on := _on(sight, decision, entity, action)) == "high":
             parts.append(prevented(about, found))
         elif on == "upper":
             why = "whether capacity fell short of the load is not in the record"
             parts.append(not_estimable(PREVENTED, _UNITS, why, about=about))
+        elif not on:
+            parts.append(not_estimable(PREVENTED, _UNITS, _NOT_CATALOGUED, about=about))
     if not _has_decisions(ledger, sight):
         return unknown(PREVENTED, _UNITS, f"no decision is on record {sight.reach}", components=tuple(parts))
     many = "one incident may be stopped by several hooks, so that the parts must not be added up: see each"
@@ -70,12 +73,13 @@ def cost_savings(ledger: "Reading", sight: Sight) -> Figure:
     for (decision, entity, action, hook), found in sorted(_groups(ledger, sight).items()):
         about = {"decision": decision, "entity": entity, "action": action, "hook": hook}
         on = _on(sight, decision, entity, action)
-        if on == "low":
+        if on == "low":  # what skips work: the one kind whose minutes are measured on both sides
             parts += [saved({**about, "currency": currency}, some, bills) for currency, some in _by_price(found)]
         else:
-            why = _NO_BILL if on == "high" else _NO_COUNTERFACTUAL
+            why = {"high": _NO_BILL, "upper": _NO_COUNTERFACTUAL}.get(on, _NOT_CATALOGUED)
             parts.append(not_estimable(SAVED, _MONEY, why, about=about))
     many = "they are in several currencies or of several actions and prices, and are not added up: see each"
+    parts.sort(key=lambda part: part.why in {_NO_BILL, _NO_COUNTERFACTUAL, _NOT_CATALOGUED})
     return of_parts(SAVED, _MONEY, parts, none="no action is catalogued", many=many)
 
 
@@ -124,12 +128,12 @@ def _catalogued(sight: Sight) -> Iterator[tuple[str, str, str]]:
 
 
 def _on(sight: Sight, decision: str, entity: str, action: str) -> str:
-    """Where an action is taken; one that is not in the catalogue holds something back, as gates do."""
+    """Where an action is taken; empty for one that is not in the catalogue."""
     for kind in sight.specs.get(decision, {}).get("kinds", ()):
         for known in kind.get("actions", ()):
             if (kind["entity"], known["name"]) == (entity, action):
                 return str(known["on"])
-    return "high"
+    return ""
 
 
 def _by_price(found: Sequence[Unit]) -> list[tuple[str, list[Unit]]]:
@@ -143,6 +147,7 @@ def _by_price(found: Sequence[Unit]) -> list[tuple[str, list[Unit]]]:
 
 
 _NO_BILL = "what a prevented escape would have cost is an amount of the policy, not a bill; see prevented_incidents"
+_NOT_CATALOGUED = "the catalogue does not say what the action does"
 _NO_COUNTERFACTUAL = "no charge names what the same services would have cost without it"
 
 FIGURES: tuple[tuple[str, str, Callable[["Reading", Sight], Figure]], ...] = (

@@ -55,8 +55,10 @@ def active(ledger: "Reading", sight: Sight) -> Figure:
     """What was done or is held back because of a prediction, still valid and not taken back: counted, with its rows."""
     window = sight.window
     acts = [row for row in queries.newest_acts(ledger) if window.scope in {queries.ALL, row["scope"], None}]
-    if not acts and not ledger.rows("decisions", "limit 1", columns=("decision_id",)):
-        return unknown(ACTIVE, IN_FORCE, "no decision and no act is on record")
+    n_decisions = int(ledger.select(_DECISIONS, {"scope": window.scope})[0][0])
+    if not acts and not n_decisions:
+        within = "" if window.scope == queries.ALL else f" in scope {window.scope}"
+        return unknown(ACTIVE, IN_FORCE, f"no decision and no act is on record{within}")
     if lost := sum(not row["is_decided"] for row in acts):
         why = f"the decisions that {lost} of {len(acts)} acts carry out are not on record, nor until when they hold"
         return unknown(ACTIVE, IN_FORCE, why, n=len(acts), n_of="acts")
@@ -73,7 +75,9 @@ def active(ledger: "Reading", sight: Sight) -> Figure:
     done = [row for row in valid if row["state"] == Acted.DONE]
     uncertain = [row for row in valid if row["state"] == Acted.CLAIMED]
     n = len(held) + len(done)
-    why = f"{len(uncertain)} more were claimed, and nobody said whether they were done" if uncertain else ""
+    why = f"among {n_decisions:,} decisions and {len(acts):,} acts on record"
+    if uncertain:
+        why += f"; {len(uncertain)} more were claimed, and nobody said whether they were done"
     evidence = {
         "n_enforced": len(held), "n_done": len(done), "n_uncertain": len(uncertain),
         "rows": [_shown(row) for row in (*done, *held)][:_SHOWN],
@@ -132,3 +136,6 @@ def _assessed(row: Row, standings: Standings, sight: Sight) -> tuple[str, str]:
 def _shown(row: Row) -> dict[str, Any]:
     names = ("decision_id", "decision", "action", "unit", "hook", "scope", "expires_at")
     return {name: row[name] for name in names}
+
+
+_DECISIONS = "-- grain: one row\nselect count(*) from decisions where :scope = 'all' or scope = :scope"

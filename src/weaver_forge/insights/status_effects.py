@@ -19,6 +19,9 @@ HELD_OUT_NEEDED = 10
 """Units of the holdout with a known outcome below which there is no number. With 10 the interval is wide, and right: a
 score interval holds for few units, and at 3 % held out 30 would ask for a thousand."""
 
+TIMED_NEEDED = 20
+"""The same where minutes are compared: they are skewed, and a mean takes more units than a share."""
+
 LOST = 0.05
 """Share of units of one side whose outcome nobody will know, above which the sides cannot be compared."""
 
@@ -141,9 +144,9 @@ def saved(about: Mapping[str, str], units: Sequence[Unit], billed: Mapping[str, 
     if unmeasured := sum(u.known is not Known.PENDING and u.minutes is None for u in units):
         why = f"how long {unmeasured} of {len(units)} units took was not measured"
         return not_estimable(name, unit, why, n=len(held) + len(treated), n_of="units", **said)
-    if min(len(held), len(treated)) < HELD_OUT_NEEDED:
+    if min(len(held), len(treated)) < TIMED_NEEDED:
         side, n = ("held-out", len(held)) if len(held) <= len(treated) else ("treated", len(treated))
-        return insufficient(name, unit, n, HELD_OUT_NEEDED, f"{side} units whose minutes are known", **said)
+        return insufficient(name, unit, n, TIMED_NEEDED, f"{side} units whose minutes are known", **said)
     minutes = [end * len(treated) for end in mean_difference(held, treated)]
     ends = [(Decimal(repr(end)) * price).quantize(CENT) for end in minutes]
     value, low, high = (min(end, billed[unit]) for end in ends)
@@ -151,7 +154,7 @@ def saved(about: Mapping[str, str], units: Sequence[Unit], billed: Mapping[str, 
     why = f"{fmean(held):.4g} minutes a held-out unit, {fmean(treated):.4g} a treated one, {price} {unit} a minute"
     return measured(
         name, unit, (value, low, high), n=len(held) + len(treated), n_of="units", why=why + capped, about=about,
-        evidence={**counts, "minutes": minutes, "price": price, "billed": billed[unit], "method": "Welch"},
+        evidence={**counts, "minutes": minutes, "price": price, "billed": billed[unit], "method": _TIMED},
     )  # fmt: skip
 
 
@@ -206,3 +209,6 @@ def _lost(units: Sequence[Unit]) -> str:
         if lost > LOST * len(settled):
             return f"how {lost} of {len(settled)} {side} units turned out nobody will know"
     return ""
+
+
+_TIMED = "Welch, the spread of the held-out side at least that of the treated one"
