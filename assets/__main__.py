@@ -27,6 +27,7 @@ VERBS = {
     "models": "assets.verbs.models",
     "links": "assets.verbs.links",
     "intelligence": "assets.verbs.intelligence",
+    "evolve": "assets.verbs.evolve",
     "rejected": "assets.verbs.rejected",
     "compact": "assets.verbs.compact",
     "demo": "assets.verbs.demo",

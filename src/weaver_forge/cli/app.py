@@ -108,6 +108,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "weaver_forge.cli.intelligence:intelligence",
         "What the stored history shows, tested: insights with effect, confidence and evidence.",
     ),
+    (
+        "Questions",
+        "evolve",
+        "weaver_forge.cli.evolve:evolve",
+        "A plan from measured hot spots; with --confirm it carries out what can be taken back.",
+    ),
     ("Questions", "benchmark", "weaver_forge.cli.loop:benchmark", "Measure a model or a reader on public data."),
 )
 SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {

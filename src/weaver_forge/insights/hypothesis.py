@@ -6,11 +6,12 @@ Values only; what is tested is in the modules named after a subject, what stands
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from weaver_forge.insights.intervals import Effect
+    from weaver_forge.insights.intervals import Effect
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -53,7 +54,7 @@ class Told:
     """What is said of a hypothesis that stands."""
 
     description: str
-    effect: Effect
+    effect: "Effect"
     impact: Impact
     facts: tuple[Fact, ...]
     query: str
@@ -111,7 +112,7 @@ class Family:
     tables: tuple[str, ...]
     sql: str
     test: Callable[[Rows, float], Tested]
-    shuffle: Callable[[Rows, np.random.Generator], Rows]
+    shuffle: "Callable[[Rows, np.random.Generator], Rows]"
 
     def query(self, since: datetime) -> str:
         """The query with its first instant."""
@@ -134,7 +135,7 @@ class Insight:
     category: str
     description: str
     impact: Impact
-    effect: Effect
+    effect: "Effect"
     confidence: float
     q_value: float
     p_value: float

@@ -68,7 +68,7 @@ def _of_finding(subject: Mapping[str, str]) -> str:
 
 def _of_service(subject: Mapping[str, str]) -> str:
     return (
-        f"select day_at, n_samples, n_violations, coverage, score from {QUALITY} "  # noqa: S608 - literals are quoted
+        f"select day_at as day, n_samples, n_violations, coverage, score from {QUALITY} "  # noqa: S608 - literals are quoted
         f"where service_key = {literal(subject['service_key'])} order by day_at"
     )
 
