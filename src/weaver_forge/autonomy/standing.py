@@ -11,7 +11,6 @@ from enum import StrEnum
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from weaver_forge.autonomy import sequential
 from weaver_forge.autonomy.promises import WORSE_AT
@@ -69,9 +68,9 @@ class Terms:
     half_life: timedelta = timedelta(days=90)
     enforced_half_life: timedelta = timedelta(days=365)
     promotion_delay: timedelta = timedelta(hours=24)
-    stale_after: timedelta = timedelta(days=14)
+    stale_after: timedelta = timedelta(days=30)
     calibration_tolerance: float = 0.05
-    drift_distance: float = 0.2
+    drift_distance: float = 0.3
     drift_p: float = 0.001
 
     def bar_of(self, level: Level) -> float:
@@ -258,6 +257,8 @@ def _drift(known: pl.DataFrame, recent: Floats, before: Standing, terms: Terms) 
     earned = carried.drop_nulls().tail(DRIFT_MOST).to_numpy()
     if min(len(earned), len(recent)) < DRIFT_LEAST:
         return None
+    from scipy import stats  # slow to load, and most deployments have nothing to compare yet
+
     found = stats.ks_2samp(earned, recent, method="asymp")  # the exact way fails where many are equal, loudly
     if found.statistic < terms.drift_distance or found.pvalue > terms.drift_p:
         return None

@@ -54,9 +54,9 @@ class EvidenceRule:
     enforced_half_life_days: float = 365.0
     replay_weight: float = 0.25
     promotion_delay_hours: float = 24.0
-    stale_days: float = 14.0
+    stale_days: float = 30.0
     drift_p: float = 0.001
-    drift_distance: float = 0.2
+    drift_distance: float = 0.3
     calibration_tolerance: float = 0.05
 
 
