@@ -111,7 +111,7 @@ def _covered(row: Row, standings: Standings, known: Mapping[str, Mapping[str, An
     if row["verdict"] == Verdict.UNKNOWN or row["freshness"] != Freshness.FRESH:
         return "not", "without a fresh prediction"
     if row["earned"] not in queries.ABOVE or (row["inputs"] or {}).get("by") == "person":
-        return "not", "above assisted by a person's rule, not earned"
+        return "not", "above assisted without having earned it: a rule of a person"
     behind = [known.get(id_) for id_ in row["prediction_ids"] or ()]
     if not behind or None in behind:
         return "unclear", "the predictions behind it are not on record"

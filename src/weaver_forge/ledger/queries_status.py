@@ -143,9 +143,11 @@ def question_of(row: Row) -> Mapping[str, Any]:
 
 
 def acts(row: Row) -> bool:
-    """Whether the decision had something done or held back because of a prediction."""
+    """Whether the decision had something done or held back because of a prediction; what is unknown is none."""
     made_of = row["inputs"] or {}
-    return bool(row["applied"]) and made_of.get("by") != "person" and bool(made_of.get("acts", row["exit_code"] != 0))
+    if not row["applied"] or row["verdict"] == Verdict.UNKNOWN or made_of.get("by") == "person":
+        return False
+    return bool(made_of.get("acts", row["exit_code"] != 0))
 
 
 def chunks(ids: Iterable[str]) -> Iterator[dict[str, str]]:
