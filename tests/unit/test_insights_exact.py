@@ -101,7 +101,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     days = np.arange(40)
     n = 150
 
-    slopes = [intervals.growth(np.exp(0.01 * days + rng.normal(0, 0.1, 40)), 0.9) for _ in range(n)]
+    slopes = [intervals.growth(np.exp(0.01 * days + rng.normal(0, 0.1, 40)), days, 0.9) for _ in range(n)]
     shares = [intervals.share(int(rng.binomial(50, 0.1)), 50, 0.9) for _ in range(n)]
     gaps = [
         intervals.difference(int(rng.binomial(60, 0.3)), 60, int(rng.binomial(200, 0.1)), 200, 0.9) for _ in range(n)

@@ -96,11 +96,16 @@ def _bent_lines(n: int) -> Floats:
     return np.stack([np.linalg.qr(np.column_stack([*columns, bend]))[0] for bend in bends]).astype(np.float64)
 
 
-def pairwise_slopes(values: npt.ArrayLike) -> Floats:
-    """The slope between each two values, sorted; shape (n * (n - 1) / 2,)."""
-    series = np.asarray(values, dtype=np.float64)
+def pairwise_slopes(values: npt.ArrayLike, at: npt.ArrayLike) -> Floats:
+    """The slope between each two values (Theil 1950, Sen 1968), sorted; shape (n * (n - 1) / 2,).
+
+    Args:
+        values: One value a unit, in order.
+        at: When each was, rising; same shape.
+    """
+    series, when = np.asarray(values, dtype=np.float64), np.asarray(at, dtype=np.float64)
     first, second = np.triu_indices(len(series), 1)
-    found: Floats = np.sort((series[second] - series[first]) / (second - first))
+    found: Floats = np.sort((series[second] - series[first]) / (when[second] - when[first]))
     return found
 
 

@@ -54,16 +54,17 @@ def difference(k: int, n: int, other_k: int, other_n: int, level: float) -> Effe
     )
 
 
-def growth(values: npt.ArrayLike, level: float, *, logs: bool = True) -> Effect:
+def growth(values: npt.ArrayLike, at: npt.ArrayLike, level: float, *, logs: bool = True) -> Effect:
     """Median growth a week of daily values (Sen), with the interval of Kendall's score, widened for autocorrelation.
 
     Args:
         values: One value a day in order, above 0 where ``logs``.
+        at: Number of each day; days without a value are left out.
         level: Of the interval.
         logs: Relative growth; else growth in the values' own unit, in points.
     """
     series = np.log(np.asarray(values, dtype=np.float64)) if logs else np.asarray(values, dtype=np.float64)
-    slopes = exact.pairwise_slopes(series)
+    slopes = exact.pairwise_slopes(series, at)
     spread = math.sqrt(exact.variance_of_signs(len(series)) * exact.inflation(series))
     reach = _reach(level) * spread
     last = len(slopes) - 1

@@ -25,11 +25,13 @@ class Series:
 
     Args:
         subject: Key of what it is of, as the query's columns say.
-        values: One a day, in order; shape (n_days,).
+        at: Number of each day, in order; days without a value are left out. Shape (n_days,).
+        values: One a day; same shape.
         volume: How much there was each day (requests, runs), same shape.
     """
 
     subject: Mapping[str, str]
+    at: exact.Floats
     values: exact.Floats
     volume: exact.Floats
 
@@ -92,17 +94,18 @@ class Growth:
         values = np.log(series.values) if self.logs else series.values
         values = values if self.rises else -values
         third = max(len(values) // 3, 1)
-        weeks = (len(values) - third) / exact.WEEK
+        weeks = float(series.at[-third:].mean() - series.at[:third].mean()) / exact.WEEK
         allowed = (np.log1p(self.tolerated) if self.logs else self.tolerated) * weeks
         return max(exact.rising(values), exact.higher_after(values[:third] + allowed, values[-third:]))
 
     def _told(self, series: Series, level: float, days: float) -> Told:
-        effect = intervals.growth(series.values, level, logs=self.logs)
+        effect = intervals.growth(series.values, series.at, level, logs=self.logs)
         unit = "" if self.logs else " points"
         verb = "grew" if self.rises else "changed"
         text = (
             f"{self.claim(series)} {verb} by {percent(effect.value)}{unit} a week ({ends(effect)}) over "
-            f"{plural(len(series.values), 'day')}, from {self.shown(series.before)} to {self.shown(series.after)}."
+            f"{plural(len(series.values), 'day')} with data, from {self.shown(series.before)} "
+            f"to {self.shown(series.after)}."
         )
         facts = (
             Fact(f"median of the first third of the days: {self.shown(series.before)}", len(series.values) // 3),
@@ -120,6 +123,7 @@ def series_of(rows: Rows, keys: tuple[str, ...]) -> list[Series]:
     return [
         Series(
             dict(zip(keys, subject, strict=True)),
+            np.array([float(row["day"].toordinal()) for row in own]),
             np.array([float(row["value"]) for row in own]),
             np.array([float(row["volume"] or 0) for row in own]),
         )
