@@ -114,6 +114,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "weaver_forge.cli.evolve:evolve",
         "A plan from measured hot spots; with --confirm it carries out what can be taken back.",
     ),
+    (
+        "Questions",
+        "semantic-diff",
+        "weaver_forge.cli.semantic_diff:semantic_diff",
+        "What a change means, file by file, and whether CI is needed for it.",
+    ),
     ("Questions", "benchmark", "weaver_forge.cli.loop:benchmark", "Measure a model or a reader on public data."),
 )
 SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {

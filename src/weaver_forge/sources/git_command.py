@@ -53,14 +53,20 @@ class Repository:
         remote = self.run("config", "--default", "", "--get", "remote.origin.url").decode("utf-8", "replace")
         self.repo_id = repo_id_from_remote(remote.strip()) or local_repo_id(str(home))
 
-    def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+    def run(self, *arguments: str, stdin: bytes = b"", nothing: int = 0) -> bytes:
         """Run git here and give its output.
+
+        Args:
+            arguments: Of git.
+            stdin: What it reads.
+            nothing: Another exit code that is no failure: 1 of a search that finds nothing.
 
         Raises:
             SourceError: With git's own message, if it fails.
         """
         done = subprocess.run(self._command(*arguments), input=stdin, capture_output=True, check=False)
-        self._check(arguments[0], done.returncode, done.stderr)
+        if done.returncode != nothing:
+            self._check(arguments[0], done.returncode, done.stderr)
         return done.stdout
 
     def stream(self, *arguments: str) -> Iterator[bytes]:

@@ -15,13 +15,20 @@ PYTHON_READERS = frozenset({
     "aiohttp_apispec", "spectree", "pydantic", "msgspec", "zope", "robot", "dagster", "prefect", "airflow", "kfp",
     # prompts
     "langchain", "langchain_core", "langgraph", "mcp", "fastmcp", "agents", "pydantic_ai", "smolagents", "dspy",
-    "instructor", "semantic_kernel", "autogen", "llama_index", "crewai", "haystack", "google",
+    "instructor", "semantic_kernel", "autogen", "llama_index", "crewai", "haystack",
     # grammars
     "ply", "spark_parser",
     # documentation that is run or rendered
     "doctest", "xdoctest", "sphinx", "pydoc", "pdoc", "numpydoc",
 })  # fmt: skip
 """Packages that take a docstring as data: what imports one may have its docstrings read."""
+
+PYTHON_REGISTRIES = frozenset({
+    "click", "asyncclick", "typer", "cyclopts", "fire", "plac", "argh", "clize", "invoke", "defopt", "tyro",
+    "jsonargparse", "mcp", "fastmcp", "langchain", "langchain_core", "pydantic_ai", "smolagents", "dspy", "doctest",
+    "xdoctest", "numpydoc", "pdoc",
+})  # fmt: skip
+"""Those of them to which functions of other modules are handed, which then need not import them."""
 
 PYTHON_WORDS = re.compile(rb"\b__doc__\b|\bgetdoc\b|\bdocstring_parser\b|\bhelp\(")
 """Words with which Python code reads documentation."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from weaver_forge.changes.semantic.classes import HARMLESS, ChangeClass, FileClass, Finding, behaviour
 from weaver_forge.changes.semantic.docstrings import DIRECTIVES, examples
-from weaver_forge.changes.semantic.paths import Kind, is_test, kind_of, language_of
+from weaver_forge.changes.semantic.paths import Kind, is_media, is_test, kind_of, language_of
 from weaver_forge.changes.semantic.python import compare_python
 from weaver_forge.changes.semantic.trees import compare_trees
 
@@ -19,9 +19,10 @@ class FileChange:
     Args:
         path: After the change; of a deleted file, before it.
         old_path: Before a rename; None otherwise.
-        old: Its text before; None where there was no such file, or where ``special`` says why it is not given.
+        old: Its text before; None where there was no such file, or where it is not given.
         new: The same after.
-        special: What makes it more than a change of text (its mode, a link, its size); empty where nothing does.
+        special: What makes it more than a change of text (its mode, a link); empty where nothing does.
+        unknown: Why its texts are not given although they matter; empty where they are given, or do not.
         same: The content is known to be the same, whether given or not.
     """
 
@@ -30,12 +31,13 @@ class FileChange:
     old: bytes | None = None
     new: bytes | None = None
     special: str = ""
+    unknown: str = ""
     same: bool = False
 
 
 def needs_texts(path: str, old_path: str | None = None) -> bool:
     """Whether the class of a file depends on what is in it, and not on its name alone."""
-    return all(kind_of(each) in {Kind.SOURCE, Kind.DOCS} for each in (path, old_path or path))
+    return all(kind_of(each) in {Kind.SOURCE, Kind.DOCS} and not is_media(each) for each in (path, old_path or path))
 
 
 def class_of_file(change: FileChange) -> FileClass:
@@ -65,6 +67,8 @@ def _found(change: FileChange) -> Finding:
 
 
 def _docs(change: FileChange) -> Finding:
+    if change.unknown:
+        return behaviour(change.unknown)
     texts = [text for text in (change.old, change.new) if text is not None]
     if not change.same and any(DIRECTIVES.search(text) for text in texts):
         return behaviour("text with examples that are run as tests")
@@ -80,6 +84,8 @@ def _source(change: FileChange) -> Finding:
         return behaviour("its language is not known, or another one than before")
     if moved and (change.same or (change.old is not None and change.old == change.new)):
         return Finding(ChangeClass.RENAME, f"moved from {change.old_path}, with the same content")
+    if change.unknown:
+        return behaviour(change.unknown)
     if change.old is None or change.new is None:
         return behaviour("a new file" if change.old is None else "a file that is gone")
     found = _compared(change.old, change.new, language)

@@ -104,6 +104,11 @@ def kind_of(path: str) -> Kind:
     return Kind.DATA if suffix in _DATA_SUFFIXES or suffix in _TEXT else Kind.UNKNOWN
 
 
+def is_media(path: str) -> bool:
+    """Whether a file of documentation is a picture: there is nothing in it that could be run."""
+    return PurePosixPath(path).suffix.lower() in _DOC_MEDIA - {".txt"}
+
+
 def language_of(path: str) -> str | None:
     """The language of a source file; None where it is none that is known."""
     return LANGUAGES.get(PurePosixPath(path).suffix.lower())

@@ -5,7 +5,7 @@ a word too few skips it. Everything is judged by the comment's own text, marks i
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _WORDS = re.compile(
@@ -86,10 +86,8 @@ def changed_read(
     )
     if before == after:
         return None
-    gone: Iterable[tuple[bytes, int, bytes]] = (
-        each for each in [*after, *before] if each not in before or each not in after
-    )
-    return next(gone, (*before, *after)[0])[0]
+    differing = [each for each in (*after, *before) if each not in before or each not in after]
+    return (differing or after or before)[0][0]
 
 
 def _around(text: bytes, comment: Comment) -> bytes:
