@@ -15,7 +15,7 @@ HOLD = "hold_change"
 
 
 def evolve(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
-    """Plan for ``{"days": n, "budget_hours": h}``, both optional."""
+    """Plan for ``{"days": n, "budget_hours": h, "bound_hours": h}``, all optional."""
     text = settings.policy.read_text(encoding="utf-8") if settings.policy.is_file() else ""
     budget = arguments.get("budget_hours")
     with open_snapshot(settings.published) as snapshot:
@@ -27,6 +27,7 @@ def evolve(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
             policy=in_force(text, str(settings.policy)),
             holding=_holding(snapshot),
             budget_hours=BUDGET_HOURS if budget is None else float(budget),
+            bound_hours=float(arguments.get("bound_hours") or 0.0),
         )
         data = {**plan_data(made), "n_insights": len(report.insights), **about(snapshot)}
     emit({"event": "result", "data": data})

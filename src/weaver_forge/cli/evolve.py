@@ -32,7 +32,7 @@ def evolve(
     """Plan changes of architecture, performance, security and process; nothing is changed without --confirm.
 
     Args:
-        budget: Hours of people for the first month; what they are best spent on is chosen.
+        budget: Hours of people a month; what was carried out before and still holds takes its part.
         days: How far back the measurements go.
         confirm: Carry out what is chosen and can be taken back; the rest stays a proposal for people.
         undo: Take back what was carried out under this id.
@@ -46,12 +46,15 @@ def evolve(
         if confirm:
             raise UsageError("--confirm and --undo cannot be meant together", do="Give one of them")
         return _undo(at, undo, actor, json=json)
-    code, data = answer(at.settings, "evolve", {"days": days, "budget_hours": budget})
+    with Ledger.open(at.settings.ledger_url) as ledger:
+        past = carried_out(ledger)
+    bound = sum(each.item["effort_hours"] for each in past if each.state is State.DONE)
+    code, data = answer(at.settings, "evolve", {"days": days, "budget_hours": budget, "bound_hours": bound})
     if code or data is None:
         return code
+    data |= {"past": [_rescored(at, each) for each in past]}
     with Ledger.open(at.settings.ledger_url) as ledger:
         work = _workshop(at, ledger, actor)
-        data["past"] = [_rescored(at, each) for each in carried_out(ledger)]
         data["carried_out"] = [_carried(work, item) for item in data["items"] if _is_ours(item)] if confirm else []
     if json:
         text.as_json(plain(data))
@@ -68,6 +71,8 @@ def show(data: dict[str, Any], *, everything: bool, confirmed: bool) -> None:
         f"{len(chosen)} of {len(data['items'])} items, {data['effort_hours']:.4g} of {data['budget_hours']:g} hours, "
         f"from {data['n_insights']} insights and what is counted. Benefits rest on assumptions that stand beside them."
     )
+    if data["bound_hours"]:
+        text.out(f"{data['bound_hours']:.4g} more hours are bound by what was carried out before and holds.")
     for area in dict.fromkeys(item["area"] for item in chosen):
         lines = [line for item in chosen if item["area"] == area for line in _lines(item, whole=everything)]
         text.group(area, lines)

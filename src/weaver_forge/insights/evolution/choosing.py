@@ -14,7 +14,7 @@ STEP_HOURS = 0.25
 MOST_HOURS = 2000.0
 
 
-def chosen(items: Sequence[Item], budget_hours: float) -> list[int]:
+def chosen(items: Sequence[Item], budget_hours: float, bound_hours: float = 0.0) -> list[int]:
     """Places of the items with the largest sum of expected hours whose effort fits; of one path one item at most.
 
     Two things done to the same file would save the same bugs twice.
@@ -26,7 +26,7 @@ def chosen(items: Sequence[Item], budget_hours: float) -> list[int]:
         raise UsageError(
             f"a budget of {budget_hours:g} hours", where="--budget", do=f"Give hours from 0 to {MOST_HOURS:g}"
         )
-    room = int(budget_hours / STEP_HOURS)
+    room = int(max(budget_hours - bound_hours, 0.0) / STEP_HOURS)
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())] * (room + 1)
     for group in _groups(items):
         before = list(best)

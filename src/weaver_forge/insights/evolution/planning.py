@@ -21,13 +21,15 @@ class Plan:
     Args:
         items: All, those that are chosen first, then by expected hours for an hour.
         is_chosen: Whether each is chosen.
-        budget_hours: What it was chosen for.
+        budget_hours: What it was chosen for, with what is bound.
+        bound_hours: Of these, what was carried out before takes.
         missing: What could not be counted, in words.
     """
 
     items: tuple[Item, ...]
     is_chosen: tuple[bool, ...]
     budget_hours: float
+    bound_hours: float
     missing: tuple[str, ...]
 
 
@@ -39,6 +41,7 @@ def plan(
     policy: Policy,
     holding: Sequence[str],
     budget_hours: float = BUDGET_HOURS,
+    bound_hours: float = 0.0,
 ) -> Plan:
     """Make the plan.
 
@@ -48,7 +51,11 @@ def plan(
         present: Tables that there are.
         policy: The deployment's.
         holding: Decisions that may hold a change back.
-        budget_hours: Of people, for the first month.
+        budget_hours: Of people, a month.
+        bound_hours: What was carried out before and still holds takes of it.
+
+    Raises:
+        UsageError: If the budget is not one.
     """
     days = max((report.until - report.since).total_seconds() / DAY_S, 1.0)
 
@@ -64,12 +71,13 @@ def plan(
         holding=[name for name in holding if name in policy.decisions],
     )
     items = _once([*from_insights.items(report.insights), *counted])
-    picked = set(chosen(items, budget_hours))
+    picked = set(chosen(items, budget_hours, bound_hours))
     order = sorted(range(len(items)), key=lambda i: (i not in picked, -_rate(items[i])))
     return Plan(
         items=tuple(items[i] for i in order),
         is_chosen=tuple(i in picked for i in order),
         budget_hours=budget_hours,
+        bound_hours=bound_hours,
         missing=(*missing, *(f"{each.name}: {each.missing}" for each in report.families if each.missing)),
     )
 
@@ -80,6 +88,7 @@ def plan_data(made: Plan) -> dict[str, Any]:
     return {
         "items": items,
         "budget_hours": made.budget_hours,
+        "bound_hours": made.bound_hours,
         "effort_hours": sum(item["effort_hours"] for item in items if item["is_chosen"]),
         "hours_that_one_costs": dict(HOURS),
         "missing": list(made.missing),
