@@ -41,7 +41,8 @@ def plan(**changed: Any) -> dict[str, Any]:
     people = {**ITEM, "item_id": "def", "edit": None, "expected_hours_a_month": None, "what": "split it"}
     return {
         "items": [ITEM, people, {**people, "item_id": "ghi", "is_chosen": False}], "effort_hours": 4.5,
-        "budget_hours": 40.0, "bound_hours": 0.0, "n_insights": 3, "missing": ["cost: no data"], "past": [], "carried_out": [], **changed,
+        "budget_hours": 40.0, "bound_hours": 0.0, "n_insights": 3, "missing": ["cost: no data"], "past": [],
+        "carried_out": [], **changed,
     }  # fmt: skip
 
 

@@ -152,7 +152,8 @@ def _production(rng: np.random.Generator) -> dict[str, pl.DataFrame]:
     findings = [
         {
             "service_key": "s/web/p", "day_at": at(day), "signal": "span", "finding_id": "deprecated",
-            "level": "violation", "attribute": "http.method", "n": 40, "message": "m", "example": "e", "known_at": at(day),
+            "level": "violation", "attribute": "http.method", "n": 40,
+            "message": "m", "example": "e", "known_at": at(day),
         }
         for day in days
     ]  # fmt: skip
