@@ -37,6 +37,9 @@ ROWS = [
     decision(7, "halted", inputs={"by": "prediction", "takes": True, "question": {"halted": "fire"}}),
     decision(8, "calm", verdict="allow", inputs={"by": "prediction", "takes": False, "acts": False}, exit_code=0),
     decision(9, "elsewhere", scope="operations"),
+    decision(10, "old"),  # asked first before the window
+    decision(11, "let"),
+    decision(12, "let", verdict="unknown", exit_code=0, expires_at=None, freshness="stale", made_at=NOW),
 ]
 
 
@@ -62,15 +65,15 @@ def test_an_event_is_counted_once_with_its_newest_decision(ledger: Ledger) -> No
     found = {row["scope"]: (row["n"], row["n_unknown"]) for row in queries.points(ledger, WINDOW)}
     above = [row["unit"] for row in queries.above_assisted(ledger, WINDOW)]
 
-    assert found == {"deployment": (7, 1), "operations": (1, 0)}
-    assert above == ["b", "c", "frozen", "person", "halted", "calm", "elsewhere"]
+    assert found == {"deployment": (9, 2), "operations": (1, 0)}
+    assert above == ["b", "c", "frozen", "person", "halted", "calm", "elsewhere", "old", "let"]
 
 
 def test_units_that_acting_was_allowed_for_are_found_at_their_first_decision(ledger: Ledger) -> None:
     found = queries.allowed(ledger, WINDOW)
     within = queries.allowed(ledger, queries.Window(WINDOW.since, NOW, "operations"))
 
-    assert [row["decision_id"] for row in found] == ["d-000", "d-002", "d-009"]
+    assert [row["decision_id"] for row in found] == ["d-000", "d-002", "d-009", "d-011"]
     assert [row["unit"] for row in within] == ["elsewhere"]
 
 
@@ -78,7 +81,7 @@ def test_a_unit_is_known_as_its_newest_outcome_says(ledger: Ledger) -> None:
     found = {unit.name: unit for _, unit in units(ledger, queries.allowed(ledger, WINDOW), {}, NOW)}
 
     assert {name: unit.known for name, unit in found.items()} == {
-        "a": Known.PENDING, "b": Known.BAD, "elsewhere": Known.LOST,
+        "a": Known.PENDING, "b": Known.BAD, "elsewhere": Known.LOST, "let": Known.LOST,
     }  # fmt: skip
     assert found["b"].is_held_out
 
@@ -86,7 +89,7 @@ def test_a_unit_is_known_as_its_newest_outcome_says(ledger: Ledger) -> None:
 def test_what_holds_now_is_the_newest_of_a_unit(ledger: Ledger) -> None:
     acting = [row["unit"] for row in queries.valid_now(ledger, WINDOW) if queries.acts(row)]
 
-    assert acting == ["frozen", "halted", "elsewhere"]
+    assert acting == ["frozen", "halted", "elsewhere", "old"]
 
 
 def test_an_act_has_the_decision_that_it_carries_out(ledger: Ledger) -> None:
@@ -105,3 +108,14 @@ def test_an_act_has_the_decision_that_it_carries_out(ledger: Ledger) -> None:
 def test_a_whole_record_lacks_nothing(ledger: Ledger) -> None:
     assert queries.missing_rows(ledger) == {}
     assert queries.newest_predictions(ledger) == {("d", "e"): NOW - HOUR}
+
+
+def test_windows_of_one_day_are_one_piece_of_evidence(ledger: Ledger) -> None:
+    rows = [
+        {**row, "subject": {"service_key": "web", "window_at": f"2026-03-01T0{n}:00:00Z"}}
+        for n, row in enumerate(queries.allowed(ledger, WINDOW)[:2])
+    ]
+
+    found = {unit.cluster for _, unit in units(ledger, rows, {("d", "e"): ("service_key", "window_at")}, NOW)}
+
+    assert found == {"web|2026-03-01"}

@@ -304,6 +304,7 @@ def spec_as_data(spec: DecisionSpec) -> dict[str, Any]:
                 "entity": kind.entity,
                 "key": list(kind.key_names),
                 "decided_per": list(kind.decided_per),
+                "judged_per": list(kind.judged_per),
                 "predicts": kind.predicts,
                 "label": kind.label,
                 "maturity": kind.maturity,

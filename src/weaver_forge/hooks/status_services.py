@@ -22,15 +22,15 @@ LEAST_MINUTES = 30
 
 
 def billed(snapshot: "Snapshot", since: datetime, until: datetime) -> dict[str, Decimal]:
-    """Currency -> what was billed for charge periods that lie in the window; empty where nothing was."""
+    """Currency -> what was billed for charge periods that lie wholly in the window; without those of nothing billed."""
     if CHARGES not in snapshot.tables():
         return {}
     rows = snapshot.rows(
         f"select billing_currency, sum(billed_cost) as billed from {CHARGES} "  # noqa: S608 - a constant
-        "where charge_period_end > ? and charge_period_start < ? group by billing_currency order by billing_currency",
+        "where charge_period_start >= ? and charge_period_end <= ? group by billing_currency order by billing_currency",
         [since, until],
     )
-    return {row["billing_currency"]: Decimal(row["billed"]) for row in rows if row["billed"] is not None}
+    return {row["billing_currency"]: Decimal(row["billed"]) for row in rows if row["billed"] > 0}
 
 
 def has_p95(snapshot: "Snapshot") -> bool:

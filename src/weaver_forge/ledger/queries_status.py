@@ -69,28 +69,28 @@ def above_assisted(ledger: "Reading", window: Window) -> list[dict[str, Any]]:
 
 
 def valid_now(ledger: "Reading", window: Window) -> list[dict[str, Any]]:
-    """Decisions whose validity has not ended, in order of the chain: the newest of a unit, hook and action holds."""
-    where = f"where r.expires_at > :now and (:scope = 'all' or r.scope = :scope) {_IN_ORDER}"
-    rows = ledger.rows("decisions", where, window.named("now", "scope"), columns=_DECIDED)
-    return list({event(row): row for row in rows}.values())
+    """Of all events ever, the newest decision where its validity has not ended, in order of the chain."""
+    newest = _NEWEST.replace("made_at >= :since and ", "")
+    where = f"join ({newest}) newest on newest.id = r.decision_id where r.expires_at > :now {_IN_ORDER}"
+    return ledger.rows("decisions", where, window.named("now", "scope"), columns=_DECIDED)
 
 
 def allowed(ledger: "Reading", window: Window) -> list[dict[str, Any]]:
     """The first decision about each unit, hook and action for which acting on a prediction was allowed and due.
 
     Allowed: ceiling and earned level above assisted, not halted, no rule of a person in play (such a rule leaves
-    nothing to the lot). Due: the prediction's own verdict would have it taken. The first one, because what came of it
-    decides whether the unit is asked about again.
+    nothing to the lot). Due: the prediction's own verdict would have it taken. The first one ever, because what came
+    of it decides whether the unit is asked about again: one that was asked about before the window is not in it.
     """
     where = (
-        "where r.made_at >= :since and (:scope = 'all' or r.scope = :scope) and r.verdict <> 'unknown' "
+        "where (:scope = 'all' or r.scope = :scope) and r.verdict <> 'unknown' "
         f"and r.earned <> 'assisted' and r.ceiling <> 'assisted' {_IN_ORDER}"
     )
     first: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in ledger.rows("decisions", where, window.named("since", "scope"), columns=_DECIDED):
+    for row in ledger.rows("decisions", where, window.named("scope"), columns=_DECIDED):
         if _is_due(row) and not _is_persons(row) and not question_of(row).get("halted"):
             first.setdefault(event(row), row)
-    return list(first.values())
+    return [row for row in first.values() if row["made_at"] >= window.since]
 
 
 def approvals_now(ledger: "Reading", window: Window) -> set[tuple[str, str, str]]:

@@ -24,6 +24,7 @@ Prices = dict[tuple[str, str, str], tuple[Decimal | None, str]]
 """(policy, decision, action) -> price of a CI minute and its currency."""
 
 _MINUTE_MS = 60_000.0
+_DAY = len("2026-03-01")
 
 
 def units(
@@ -97,7 +98,12 @@ def _cluster(row: Row, names: Sequence[str]) -> str:
     subject = row["subject"] or {}
     if not names or any(name not in subject for name in names):
         return str(row["unit"])
-    return "|".join(str(subject[name])[:10] if name.endswith("_at") else str(subject[name]) for name in names)
+    return "|".join(str(subject[name])[:_DAY] if _is_instant(name) else str(subject[name]) for name in names)
+
+
+def _is_instant(name: str) -> bool:
+    """Columns of instants are called so in every table."""
+    return name == "at" or name.endswith("_at")
 
 
 def _minute_prices(ledger: "Reading", decisions: Iterable[Row]) -> Prices:
