@@ -39,10 +39,14 @@ def ingest_selection() -> dg.AssetSelection:
     return dg.AssetSelection.assets(*names, SPOOL, OVERVIEW)
 
 
+MARTS_KEYS = tuple(table.name for table in MARTS)
+AFTER_MARTS = (CORE_ENTITY_LINKS.name, CORE_ENTITY_LINK_RATES.name, OVERVIEW)
+"""What is made anew of the marts as a whole: the entity graph and the overview."""
+
+
 def marts_selection() -> dg.AssetSelection:
-    """The daily marts, and what is made anew of them whole: the entity graph and the overview."""
-    after = (CORE_ENTITY_LINKS.name, CORE_ENTITY_LINK_RATES.name, OVERVIEW)
-    return dg.AssetSelection.assets(*(table.name for table in MARTS), *after)
+    """The daily marts, and what is made of them."""
+    return dg.AssetSelection.assets(*MARTS_KEYS, *AFTER_MARTS)
 
 
 def train_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
@@ -218,22 +222,26 @@ def _any(settings: Settings, source: str) -> bool:
     return any(path.is_file() for path in (settings.inbox / source).rglob("*"))
 
 
-def stale_keys(deployment: Deployment, defs: dg.Definitions) -> tuple[list[str], list[str]]:
-    """Core assets that would not come out as they are stored, and what is made of them; and ops that would.
+SELDOM_OTHER = frozenset({"core_ci_spans"})
+"""Ops whose outputs mostly come out as they were: what reads those is looked at again once they have run."""
+
+
+def stale_ops(deployment: Deployment, defs: dg.Definitions) -> tuple[dict[str, list[str]], list[str]]:
+    """Core ops that would not come out as they are stored, and what is made of them; and ops that would.
 
     Returns:
-        Keys of assets, and names of unchanged ops.
+        Keys of their assets by op, and names of unchanged ops.
     """
     with deployment.warehouse.connect():  # held: DuckDB opens its file once
         ops = [_Op.of(asset) for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
         wanted = {table.name for table in ALL if table.layer == "core"} - {table.name for table in MARTS}
         core = [op for op in ops if op.makes <= wanted]
-        stale = {op.name for op in core if not is_unchanged(deployment, op.name, op.reads, op.makes)}
-    changed: set[str] = set().union(*(op.makes for op in core if op.name in stale))
+        stale = {op.name: op for op in core if not is_unchanged(deployment, op.name, op.reads, op.makes)}
+    changed: set[str] = set().union(*(op.makes for op in stale.values() if op.name not in SELDOM_OTHER))
     while more := [op for op in core if op.name not in stale and op.reads & changed]:
-        stale |= {op.name for op in more}
+        stale |= {op.name: op for op in more}
         changed = changed.union(*(op.makes for op in more))
-    return sorted(changed), [op.name for op in core if op.name not in stale]
+    return {name: sorted(op.makes) for name, op in stale.items()}, [op.name for op in core if op.name not in stale]
 
 
 @dataclass(frozen=True, slots=True)

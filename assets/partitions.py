@@ -21,6 +21,15 @@ def range_tags(start: date, end: date) -> dict[str, str]:
     return {RANGE_START: start.isoformat(), RANGE_END: end.isoformat()}
 
 
+def of_days(name: str) -> dg.AssetDep:
+    """What an asset without partitions reads of one with days: all of them.
+
+    Dagster is told of the newest alone. It would list thousands of days for every such input of every step, only to
+    find that they are more than it compares.
+    """
+    return dg.AssetDep(name, partition_mapping=dg.LastPartitionMapping())
+
+
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
     """First day of a partitioned run, and the day after its last."""
     keys = context.partition_keys

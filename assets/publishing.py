@@ -7,6 +7,8 @@ from typing import Any
 import dagster as dg
 
 from assets import tracking
+from assets.core.traces import MARTS
+from assets.partitions import of_days
 from assets.predicting import data_as_of
 from assets.resources import POOL, Deployment, SpecTables
 from assets.unchanged import note, noted, origin
@@ -75,7 +77,11 @@ def snapshot_asset(specs: Sequence[DecisionSpec]) -> dg.AssetsDefinition:
 @dg.asset(
     name=OVERVIEW,
     group_name="published",
-    deps=[table.name for table in ALL if table.layer == "core" and not table.view],
+    deps=[
+        of_days(table.name) if table in MARTS else table.name
+        for table in ALL
+        if table.layer == "core" and not table.view
+    ],
     pool=POOL,
     kinds={"json"},
     description="What came in, what was refused and why, how much is linked: for `weaver-forge doctor`.",

@@ -62,9 +62,9 @@ class Deployment:
         """Let go of everything read: what a job shared between its steps is not kept for the next one."""
         self._held.clear()
 
-    def step(self, name: str) -> None:
-        """Say that a step begins."""
-        self.emit({"event": "progress", "step": name})
+    def step(self, name: str, message: str = "") -> None:
+        """Say that a step begins, and of what."""
+        self.emit({"event": "progress", "step": name, **({"message": message} if message else {})})
 
     def ledger(self) -> Ledger:
         """Open the ledger; use as a context manager."""

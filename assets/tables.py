@@ -4,13 +4,13 @@ Every asset that writes tables is made here, so that none can be without its che
 as they are stored are not computed again (``unchanged``).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
-from assets.partitions import days_of
+from assets.partitions import days_of, of_days
 from assets.resources import POOL, Deployment
 from assets.unchanged import note, noted, origin
 from weaver_forge.contracts.table import Table
@@ -27,11 +27,11 @@ Write = Callable[[dg.AssetExecutionContext, Deployment], Mapping[str, Metadata]]
 """Writes the tables and returns metadata a table name."""
 
 
-def asset_spec(table: Table, deps: Iterable[str] = ()) -> dg.AssetSpec:
-    """Describe the asset of a table."""
+def asset_spec(table: Table, deps: Iterable[str] = (), daily: Collection[str] = ()) -> dg.AssetSpec:
+    """Describe the asset of a table; ``daily`` are those of ``deps`` that have partitions which this one has not."""
     return dg.AssetSpec(
         table.name,
-        deps=list(deps),
+        deps=[of_days(name) if name in daily else name for name in deps],
         group_name=table.group,
         description=f"One row: {table.grain}.",
         kinds={"deltalake"} if table.name in LAKE_TABLES else {"duckdb"},
@@ -62,18 +62,19 @@ def table_assets(
     *,
     deps: Iterable[str],
     partitions_def: dg.PartitionsDefinition[str] | None = None,
+    daily: Collection[str] = (),
 ) -> dg.AssetsDefinition:
     """Make one op that writes ``tables`` by ``write`` and checks each against its contract.
 
     Core tables without partitions are computed from ``deps`` and settings alone: where none of these changed, nothing
-    is written.
+    is written. ``daily`` are those of ``deps`` that have partitions, where the tables have none.
     """
     upstream, made = tuple(deps), tuple(table.name for table in tables)
     keeps = partitions_def is None and all(table.layer == "core" for table in tables)
 
     @dg.multi_asset(
         name=name,
-        specs=[asset_spec(table, upstream) for table in tables],
+        specs=[asset_spec(table, upstream, daily) for table in tables],
         check_specs=contract_checks(tables),
         pool=POOL,
         partitions_def=partitions_def,
@@ -83,9 +84,10 @@ def table_assets(
         context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         if not keeps:
-            deployment.step(name)
+            days = days_of(context) if partitions_def else None
+            deployment.step(name, _in_words(days))
             said = write(context, deployment)
-            yield from results(deployment, tables, said, days=days_of(context) if partitions_def else None)
+            yield from results(deployment, tables, said, days=days)
         elif is_unchanged(deployment, name, upstream, made):
             deployment.emit({"event": "progress", "step": name, "message": "unchanged"})
             yield from _as_stored(tables)
@@ -105,6 +107,14 @@ def table_assets(
         yield from found
 
     return build
+
+
+def _in_words(days: tuple[date, date] | None) -> str:
+    """The days of a partitioned run: ``(first, the day after the last)``."""
+    if days is None:
+        return ""
+    first, last = days[0], days[1] - timedelta(days=1)
+    return f"{first}" if first == last else f"{first} to {last}"
 
 
 def is_unchanged(deployment: Deployment, name: str, reads: Iterable[str], makes: Iterable[str]) -> bool:

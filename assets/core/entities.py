@@ -3,6 +3,7 @@
 import dagster as dg
 import msgspec
 
+from assets.core.traces import MARTS
 from assets.resources import Deployment
 from assets.tables import Metadata, table_assets
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
@@ -49,5 +50,6 @@ assets = [
         (CORE_ENTITY_LINKS, CORE_ENTITY_LINK_RATES),
         _write,
         deps=[table.name for table in READS],
+        daily={table.name for table in MARTS},
     )
 ]

@@ -168,13 +168,15 @@ class Streams:
 
 def _cut(file: Growing, tail: Tail) -> Rejected:
     """What is refused where a file ends inside a message; its bytes are kept unless they are compressed."""
+    reason = f"{tail.reason}, and nothing has followed: "
+    reason += "give the whole file again" if file.compressed else "it is taken in once the file has the rest"
     data = b""
     if not file.compressed:
         with file.request.path.open("rb") as opened:
             opened.seek(tail.offset)
             data = opened.read(KEPT_BYTES + 1)
     kept = data if data and len(data) <= KEPT_BYTES else None
-    return Rejected(str(file.request.path), tail.position, tail.reason, shown(data), kept, tail.offset)
+    return Rejected(str(file.request.path), tail.position, reason, shown(data), kept, tail.offset)
 
 
 def note(books: Books, chunk: Chunk, result: Decoded, settings: Settings) -> list[Rejected]:

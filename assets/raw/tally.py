@@ -1,8 +1,8 @@
 """What was counted while a source was taken in. How it is shown belongs in ``verbs.summary``.
 
-An input is what is in it: of files that are the same to the byte one is read, and the others are counted as the same
-as another, not as known before. So ``read`` + ``known`` is what ``doctor`` counts as inputs, and each refused piece
-counts once.
+An input is what is in it: of files with the same in them, or of which one is the beginning of another, one is read,
+and the others are counted as the same as another, not as known before. So ``read`` + ``known`` is what ``doctor``
+counts as inputs, and each refused piece counts once.
 """
 
 import json
@@ -23,7 +23,7 @@ class Tally:
     Args:
         read: Inputs with something new.
         known: Inputs without, known before.
-        same: Inputs that are the same to the byte as another that is there.
+        same: Inputs that have nothing in them that another which is there has not.
         empty: Files without a byte, of a source whose files may still grow.
         unread: Inputs that could not be read.
         decoded: Rows decoded.

@@ -6,8 +6,10 @@ from typing import Any
 
 from assets.raw.guessing import Unread, guess
 from assets.resources import Emit
+from assets.unread import remember
 from weaver_forge.decode.recognise import FLAGS
 from weaver_forge.errors import UsageError
+from weaver_forge.hooks.wording import FLAG_HINT
 from weaver_forge.settings import SOURCES, Settings
 
 UNSAID = "unsaid"
@@ -38,6 +40,7 @@ def named_inputs(
         return inputs, []
     found = guess(paths, settings.root)
     unread = [{"file": one.file, "reason": one.reason, "try": one.flag} for one in found.unread]
+    remember(settings, unread)
     if not found.of and not inputs:
         if len(unread) > 1:
             _report(found.unread, emit)
@@ -72,8 +75,7 @@ def _report(unread: Sequence[Unread], emit: Emit) -> None:
         n_more = sum(n for _, n in kinds[_KINDS:])
         text = f"and {n_more:,} more for {len(kinds) - _KINDS:,} other reasons: --json lists every file"
         emit({"event": "line", "text": text, "style": "dim"})
-    text = "a file whose source you know is read once it is named after its flag, as --tests FILE"
-    emit({"event": "line", "text": text, "style": "dim"})
+    emit({"event": "line", "text": FLAG_HINT, "style": "dim"})
 
 
 def _in_short(unread: Sequence[Unread]) -> str:

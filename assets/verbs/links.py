@@ -13,6 +13,7 @@ from assets.definitions import open_deployment
 from assets.resources import Emit
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
 from weaver_forge.errors import UsageError
+from weaver_forge.hooks.wording import link_in_words, methods_in_words, share
 from weaver_forge.links.graph import READS, entity_graph
 from weaver_forge.links.link_rule import LinkRule
 from weaver_forge.settings import Settings
@@ -35,8 +36,12 @@ def links(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
         if not arguments.get("of"):
             _compare(stored, rates, emit)
     elif not arguments.get("of"):
-        columns = ["from_kind", "to_kind", "n", "n_linked", "n_ambiguous", "rate", "methods"]
-        emit({"event": "table", "title": "Links", "columns": columns, "rows": stored.select(columns).rows()})
+        rows = [
+            [link_in_words(r), share(r["n_linked"], r["n"]), r["n_ambiguous"] if r["n"] else None,
+             methods_in_words(r["methods"])]
+            for r in stored.iter_rows(named=True)
+        ]  # fmt: skip
+        emit({"event": "table", "title": "Links", "columns": ["link", "linked", "to several", "by"], "rows": rows})
     if arguments.get("of"):
         result["chain"] = _follow(found, str(arguments["of"]), emit)
     emit({"event": "result", "data": result})
@@ -63,9 +68,12 @@ def _changed(rule: LinkRule, said: list[str]) -> LinkRule:
 
 def _compare(stored: pl.DataFrame, other: pl.DataFrame, emit: Emit) -> None:
     both = other.join(stored, on=_PAIR, how="left", suffix="_now", maintain_order="left")
-    columns = ["from_kind", "to_kind", "n", "n_linked_now", "n_linked", "rate_now", "rate"]
-    named = ["from", "to", "n", "linked now", "under the other rule", "rate now", "under the other rule "]
-    emit({"event": "table", "title": "Links under another rule", "columns": named, "rows": both.select(columns).rows()})
+    columns = ["link", "linked now", "under the other rule"]
+    rows = [
+        [link_in_words(r), share(r["n_linked_now"] or 0, r["n_now"] or 0), share(r["n_linked"], r["n"])]
+        for r in both.iter_rows(named=True)
+    ]
+    emit({"event": "table", "title": "Links under another rule", "columns": columns, "rows": rows})
 
 
 def _follow(found: pl.DataFrame, entity: str, emit: Emit) -> list[dict[str, Any]]:

@@ -9,10 +9,11 @@ import dagster as dg
 from assets.autonomy import assess_deployment
 from assets.core.traces import pending_days
 from assets.definitions import build_defs, open_deployment
-from assets.jobs import raw_keys, run_config, stale_keys
+from assets.jobs import AFTER_MARTS, MARTS_KEYS, SELDOM_OTHER, raw_keys, run_config, stale_ops
 from assets.partitions import contiguous, range_tags
 from assets.publishing import OVERVIEW, overview_holds
 from assets.resources import Deployment, Emit
+from assets.unread import settle
 from assets.verbs.guessed import UNSAID, named_inputs
 from assets.verbs.instance import instance
 from assets.verbs.summary import report_gaps, report_intake, report_next, report_notes, report_predictions
@@ -20,6 +21,9 @@ from weaver_forge.contracts.decision import DecisionSpec
 from weaver_forge.errors import PolicyError, SourceError, UsageError, WeaverForgeError
 from weaver_forge.policy import parse
 from weaver_forge.settings import SOURCES, Settings
+
+_SPANS = "core_trace_spans"
+"""The op after which days may have marts to be computed."""
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's own console log is for its UI and daemon; a verb reports events, and failures with their trace."""
@@ -30,6 +34,7 @@ class Runner:
 
     def __init__(self, settings: Settings, emit: Emit) -> None:
         self.intakes: list[Mapping[str, Any]] = []
+        self.begun = settings.now()
         self._emit = emit
         self.deployment: Deployment = open_deployment(settings, self._relay)
         self._defs = build_defs(self.deployment)
@@ -84,6 +89,7 @@ class Runner:
             self.job("ingest", config=run_config(inputs), only=raw)
         self._core()
         self.marts()
+        self._overview()
 
     def _fetched(self) -> Iterable[str | WeaverForgeError]:
         if not self.deployment.settings.code_hosts:
@@ -93,21 +99,43 @@ class Runner:
         return fetch_all(self.deployment)
 
     def _core(self) -> None:
-        """Compute anew what would not come out as it is stored, and the overview after it."""
-        stale, unchanged = stale_keys(self.deployment, self._defs)
-        if unchanged:
-            self._emit({"event": "progress", "step": "unchanged", "message": ", ".join(unchanged)})
-        if stale or not overview_holds(self.deployment):
-            self.job("ingest", only=[*stale, OVERVIEW])
+        """Compute anew what would not come out as it is stored; what is made of marts too only if none are to come."""
+        ran: set[str] = set()
+        while True:
+            stale, unchanged = stale_ops(self.deployment, self._defs)
+            todo = {op: keys for op, keys in stale.items() if op not in ran}
+            if not ran and unchanged:
+                self._emit({"event": "progress", "step": "unchanged", "message": ", ".join(unchanged)})
+            keys = [key for made in todo.values() for key in made]
+            if _SPANS in todo or self._pending():
+                keys = [key for key in keys if key not in AFTER_MARTS]
+            elif keys:
+                keys.append(OVERVIEW)
+            if keys:
+                self.job("ingest", only=keys)
+            ran |= todo.keys()
+            if not SELDOM_OTHER & todo.keys():
+                return
+
+    def _pending(self) -> set[date]:
+        return set(pending_days(self.deployment.warehouse, self.deployment.settings))
 
     def marts(self) -> None:
-        """Recompute the marts of every day whose spans changed."""
-        settings, done = self.deployment.settings, set[date]()
+        """Recompute the marts of every day whose spans changed, and at the end what is made of them as a whole."""
+        done: set[date] = set()
         # A service seen for the first time on an old day changes what later days say about it: they follow.
-        while pending := set(pending_days(self.deployment.warehouse, settings)) - done:
-            for first, last in contiguous(pending):
-                self.job("marts", tags=range_tags(first, last))
+        while pending := self._pending() - done:
             done |= pending
+            ranges = list(contiguous(pending))
+            for number, (first, last) in enumerate(ranges, 1):
+                after = AFTER_MARTS if number == len(ranges) else ()
+                self.job("marts", tags=range_tags(first, last), only=(*MARTS_KEYS, *after))
+
+    def _overview(self) -> None:
+        """Count anew what nothing before it did, as where no day has a partition or only the books were written."""
+        if not overview_holds(self.deployment):
+            stale, _ = stale_ops(self.deployment, self._defs)
+            self.job("ingest", only=[*(key for keys in stale.values() for key in keys), OVERVIEW])
 
 
 def _failure(name: str, result: dg.ExecuteInProcessResult) -> WeaverForgeError:
@@ -211,7 +239,8 @@ def _finish(
 ) -> int:
     deployment = runner.deployment
     if taken:
-        report_intake(deployment, runner.intakes, emit)
+        settle(deployment)
+        report_intake(deployment, runner.intakes, emit, begun=runner.begun)
     report_notes(deployment.notes, emit)
     if predicted:
         report_predictions(deployment, emit)

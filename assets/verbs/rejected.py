@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,36 @@ def rejected(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> in
         result["replayed"] = _replay(deployment, source, emit)
     if arguments.get("export"):
         result["exported"] = _export(deployment, source, Path(str(arguments["export"])), emit)
-    groups = _groups(deployment, source)
-    _list(groups, emit, replayed="replayed" in result)
+    groups = refused_groups(deployment, source)
+    _list(groups, emit, replayed=result.get("replayed"))
     emit({"event": "result", "data": {"refused": groups, **result}})
     return 0
 
 
-def _list(groups: Sequence[Mapping[str, Any]], emit: Emit, *, replayed: bool) -> None:
-    if not groups:
+def _list(groups: Sequence[Mapping[str, Any]], emit: Emit, *, replayed: Sequence[Mapping[str, Any]] | None) -> None:
+    if groups:
+        _list_groups(groups, emit)
+    else:
         emit({"event": "line", "text": "nothing is refused", "style": "ok"})
-        return
+    if steps := _steps(is_any=bool(groups), replayed=replayed):
+        emit({"event": "line", "text": f"Next: {', then '.join(steps)}", "style": "head"})
+
+
+def _steps(*, is_any: bool, replayed: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """What to do next, where something is refused or was not until now."""
+    steps = (
+        ["weaver-forge ingest (computes what is made of the new rows)"]
+        if any(r["rows"] for r in replayed or ())
+        else []
+    )
+    if is_any and replayed is None:
+        steps.append("mend the file and take it in again; or, after an upgrade, weaver-forge rejected --replay")
+    elif is_any:
+        steps.append("mend the file and take it in again (the kept bytes: weaver-forge rejected --export FOLDER)")
+    return steps
+
+
+def _list_groups(groups: Sequence[Mapping[str, Any]], emit: Emit) -> None:
     n, kept = (sum(group[name] for group in groups) for name in ("n", "kept"))
     text = f"Refused: {n:,} pieces for {len(groups)} kinds of reasons; the bytes of {kept:,} are kept"
     emit({"event": "line", "text": text, "style": "head"})
@@ -60,14 +81,12 @@ def _list(groups: Sequence[Mapping[str, Any]], emit: Emit, *, replayed: bool) ->
     for source in dict.fromkeys(group["source"] for group in groups if group["n"] > group["kept"]):
         text = f"bytes not kept, {source}: {_WHY_NOT.get(source, 'the piece is larger than 64 MiB')}"
         emit({"event": "line", "text": text, "style": "dim"})
-    if not replayed:
-        text = "Next: mend the file and take it in again; or, after an upgrade, weaver-forge rejected --replay"
-        emit({"event": "line", "text": text, "style": "dim"})
 
 
-def _groups(deployment: Deployment, source: str) -> list[dict[str, Any]]:
+def refused_groups(deployment: Deployment, source: str = "", before: datetime | None = None) -> list[dict[str, Any]]:
     """A row a source and kind of reason: how many pieces, of how many the bytes are kept, and the first with its place.
 
+    Of pieces that were refused ``before`` an instant alone, where one is given.
     A piece of a document shares its bytes with the others of it: they are kept once, and count for each.
     """
     with deployment.warehouse.connect(read_only=True) as con:
@@ -76,7 +95,7 @@ def _groups(deployment: Deployment, source: str) -> list[dict[str, Any]]:
             with piece as (
               select *, (source, name, coalesce(byte_offset, 0), position) as place
               from {RAW_INGEST_REJECTED.name}
-              where {_condition(source)}
+              where {_condition(source)} and rejected_at < coalesce(?, 'infinity'::timestamp)
             ),
             whole as (
               select distinct source, input_sha256, byte_offset
@@ -95,7 +114,7 @@ def _groups(deployment: Deployment, source: str) -> list[dict[str, Any]]:
             group by source, regexp_replace(reason, ?, '\\1 *', 'g')
             order by n desc, source, reason
             """,  # noqa: S608 - declared and checked names
-            [VARYING],
+            [before, VARYING],
         )
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -106,7 +125,7 @@ def _condition(source: str) -> str:
 
 
 def _replay(deployment: Deployment, source: str, emit: Emit) -> list[dict[str, Any]]:
-    before = _groups(deployment, source)
+    before = refused_groups(deployment, source)
     n, tried = (sum(group[name] for group in before) for name in ("n", "kept"))
     done = []
     for known in SOURCES:
@@ -119,7 +138,7 @@ def _replay(deployment: Deployment, source: str, emit: Emit) -> list[dict[str, A
     if rows:
         columns = ["source", "decoded again", "taken in", "new rows"]
         emit({"event": "table", "title": "Replayed", "columns": columns, "rows": rows})
-    accepted = n - sum(group["n"] for group in _groups(deployment, source))
+    accepted = n - sum(group["n"] for group in refused_groups(deployment, source))
     text = f"{tried:,} replayed: {accepted:,} accepted, {tried - accepted:,} refused again"
     if n > tried:
         text += f"; {n - tried:,} not tried: their bytes are not kept, and their file is gone, changed or restated"

@@ -4,22 +4,20 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from assets.decisions import missing_sources
 from assets.resources import Deployment, Emit
+from assets.verbs.rejected import refused_groups
 from weaver_forge.contracts.batch import kind_of_reason
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind, prediction_table
-from weaver_forge.contracts.tables.ci import (
-    CORE_CI_TEST_RESULTS,
-    RAW_GITHUB_ACTIONS_RUNS,
-    RAW_GITLAB_PIPELINES,
-    RAW_TEST_RESULTS,
-)
+from weaver_forge.contracts.tables.ci import RAW_GITHUB_ACTIONS_RUNS, RAW_GITLAB_PIPELINES
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_REJECTED
-from weaver_forge.hooks.health import misplaced, unfinished_in_words
+from weaver_forge.hooks.health import misplaced
+from weaver_forge.hooks.wording import next_for_results, unfinished_in_words, unused_results
 from weaver_forge.settings import SOURCES
-from weaver_forge.warehouse.overview import unfinished
+from weaver_forge.warehouse.overview import results, unfinished
 
 SHOWN = 5
 """Subjects of a kind that a summary names; the ledger and the snapshot have them all."""
@@ -32,17 +30,6 @@ _INPUTS = {
 """Counts of inputs without anything new and how they are called; only the first where there are none of the others."""
 _COUNTED = re.compile(r"(?P<n>\d+) (?P<what>[^:]+): (?P<which>.+)")
 _OF_FILE = re.compile(r"(?P<path>/.+?): (?P<text>.+)")
-_LINKED = f"""
--- grain: one row
-select
-    count(*) as total,
-    count(revision) as linked,
-    count(*) filter (
-        where revision is null
-        and run_id in (select run_id from {RAW_TEST_RESULTS.name} where run_id is not null)
-    ) as waiting
-from {CORE_CI_TEST_RESULTS.name}
-"""  # noqa: S608 - declared names
 _HOT = """
 with recent as (
     select f.repo_id, f.path, f.revision, f.n_added + f.n_deleted as n_lines, c.is_fix
@@ -58,8 +45,17 @@ limit 5
 """
 
 
-def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], emit: Emit) -> None:
-    """A table a source: inputs read and already known, rows decoded and new, pieces refused with the reason."""
+def report_intake(
+    deployment: Deployment, intakes: Sequence[Mapping[str, Any]], emit: Emit, *, begun: datetime | None = None
+) -> None:
+    """A table a source: inputs read and already known, rows decoded and new, pieces refused with the reason.
+
+    Args:
+        deployment: Whose.
+        intakes: What each source counted.
+        emit: Where it is said.
+        begun: When the ingest began, naive UTC: what was refused before is told by its reasons too.
+    """
     taken = [i for i in intakes if any(i[name] for name in ("inputs_read", "rejected", *_INPUTS))]
     _report_misplaced(deployment, emit)
     if not taken:
@@ -76,14 +72,14 @@ def report_intake(deployment: Deployment, intakes: Sequence[Mapping[str, Any]], 
     columns = ["source", "inputs read", *more.values(), "rows", "new rows", "refused"]
     emit({"event": "table", "title": "Taken in", "columns": columns, "rows": rows})
     if any(i["inputs_same"] for i in taken):
-        text = "a file is known by what is in it: of files that are the same to the byte one is read and counts"
+        text = "a file is known by what is in it: one in which there is nothing but what another has too counts once"
         emit({"event": "line", "text": text, "style": "dim"})
     if any(i["inputs_empty"] for i in taken):
         text = "an empty file is looked at again the next time: there may be something in it then"
         emit({"event": "line", "text": text, "style": "dim"})
     for intake in intakes:
         _report_refused(intake, emit)
-    _report_kept(deployment, sum(intake["rejected"] for intake in intakes), emit)
+    _report_kept(deployment, sum(intake["rejected"] for intake in intakes), begun, emit)
     _report_unfinished(deployment, emit)
     _report_links(deployment, emit)
 
@@ -102,17 +98,25 @@ def _report_refused(intake: Mapping[str, Any], emit: Emit) -> None:
         emit({"event": "line", "text": text, "style": "warn"})
 
 
-def _report_kept(deployment: Deployment, n_now: int, emit: Emit) -> None:
-    """That what is refused is kept, and what of earlier ingests still is refused."""
+def _report_kept(deployment: Deployment, n_now: int, begun: datetime | None, emit: Emit) -> None:
+    """That what is refused is kept, and what of earlier ingests still is refused, and why."""
     ((n_all,),) = deployment.warehouse.query(
         f"select count(*) from {RAW_INGEST_REJECTED.name} where resolved_at is null"  # noqa: S608 - a declared name
     ).iter_rows()
     if n_now:
         text = "every refused piece is noted with its place and reason, most with their bytes: weaver-forge rejected"
         emit({"event": "line", "text": text, "style": "dim"})
-    if n_all > n_now:
-        text = f"{n_all - n_now:,} pieces that were refused before still are: weaver-forge rejected"
-        emit({"event": "line", "text": text, "style": "dim"})
+    if n_all == n_now:
+        return
+    pieces = f"{n_all - n_now:,} {'pieces' if n_all - n_now > 1 else 'piece'} that earlier ingests refused"
+    emit({"event": "line", "text": f"still refused: {pieces}. All of it: weaver-forge rejected", "style": "warn"})
+    groups = refused_groups(deployment, before=begun)
+    for group in groups[:SHOWN]:
+        first = "first: " if group["n"] > 1 else ""
+        text = f"  {group['n']:,} x {group['source']}: {group['reason']} ({first}{group['first']})"
+        emit({"event": "line", "text": text})
+    if n_more := sum(group["n"] for group in groups[SHOWN:]):
+        emit({"event": "line", "text": f"  {n_more:,} more for other reasons"})
 
 
 def _report_unfinished(deployment: Deployment, emit: Emit) -> None:
@@ -131,29 +135,24 @@ def _report_misplaced(deployment: Deployment, emit: Emit) -> None:
 
 def _report_links(deployment: Deployment, emit: Emit) -> None:
     """Test results that no revision is known of: those that name a CI run wait for it, the others were not told."""
-    ((total, linked, waiting),) = deployment.warehouse.query(_LINKED).iter_rows()
-    runs = _runs_from(deployment)
-    if waiting:
-        text = f"{waiting:,} of {total:,} test results are of CI runs that were not taken in yet, and are used once "
-        emit({"event": "line", "text": f"{text}they are: {runs}", "style": "warn"})
-    if untold := total - linked - waiting:
-        text = f"{untold:,} of {total:,} test results have no revision and are not used: give --revision, or --run "
-        emit({"event": "line", "text": f"{text}and the CI runs that they are of ({runs})", "style": "warn"})
+    for text in unused_results(_results(deployment), _hosts(deployment)):
+        emit({"event": "line", "text": text, "style": "warn"})
 
 
-def _runs_from(deployment: Deployment) -> str:
-    """How CI runs are taken in, by the hosts that this deployment uses; all where it uses none."""
-    ways = {
-        "github": (RAW_GITHUB_ACTIONS_RUNS, "weaver-forge import github, or ingest --runs"),
-        "gitlab": (RAW_GITLAB_PIPELINES, "weaver-forge import gitlab, or ingest --gitlab"),
-    }
-    used = [
-        way
-        for host, (table, way) in ways.items()
+def _results(deployment: Deployment) -> dict[str, int]:
+    with deployment.warehouse.connect(read_only=True) as con:
+        return results(con)
+
+
+def _hosts(deployment: Deployment) -> set[str]:
+    """Sources of CI runs that this deployment uses."""
+    ways = {"github": RAW_GITHUB_ACTIONS_RUNS, "gitlab": RAW_GITLAB_PIPELINES}
+    return {
+        table.source
+        for host, table in ways.items()
         if host in deployment.settings.code_hosts
         or deployment.warehouse.query(f"select exists (from {table.name})").item()
-    ]
-    return "; ".join(used or [way for _, way in ways.values()])
+    }
 
 
 def report_notes(notes: Iterable[str], emit: Emit) -> None:
@@ -185,7 +184,9 @@ def report_next(deployment: Deployment, emit: Emit) -> None:
     refused = deployment.warehouse.query(
         f"select exists (from {RAW_INGEST_REJECTED.name} where resolved_at is null)"
     ).item()
-    steps = ["weaver-forge doctor (what is there, and what is missing)"]
+    usable = next_for_results(_results(deployment))
+    steps = [f"{usable} (test results without a revision are not used)"] if usable else []
+    steps += ["weaver-forge doctor (what is there, and what is missing)"]
     steps += ["weaver-forge rejected (what was refused, and why)"] if refused else []
     steps += ["weaver-forge run (learn and predict)"]
     emit({"event": "line", "text": f"Next: {', '.join(steps)}", "style": "head"})
@@ -198,6 +199,11 @@ def report_gaps(deployment: Deployment, emit: Emit) -> None:
         for spec in deployment.specs
         for source in missing_sources(deployment, spec)
     ]
+    told = _results(deployment)
+    if told["n"] and not told["n_linked"]:
+        lost = "none of {n:,} test results has one, and none is used: give --revision, or --run with --runs"
+        needing = [spec.name for spec in deployment.specs if "tests" in spec.sources]
+        rows += [["revision of tests", name, lost.format(n=told["n"])] for name in needing]
     if rows:
         emit(
             {"event": "table", "title": "Still missing", "columns": ["source", "decision", "without it"], "rows": rows}

@@ -116,6 +116,11 @@ class Settings:
         return self.published / "overview.json"
 
     @property
+    def unread(self) -> Path:
+        """Files that no source could read, for ``doctor``."""
+        return self.published / "unread.json"
+
+    @property
     def inbox(self) -> Path:
         """New input, one folder a source, watched by the sensor."""
         return self.data / "inbox"

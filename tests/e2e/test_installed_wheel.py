@@ -1,5 +1,7 @@
 """The built wheel in a clean environment with its base dependencies: what a gate in somebody else's CI has."""
 
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -116,6 +118,34 @@ def test_init_copies_the_whole_tree(tree: str, made: Path) -> None:
 
     assert copied.keys() == ours.keys()
     assert [name for name in ours if ours[name] != copied[name]] == []
+
+
+def test_the_wheel_upgrades_a_deployment_and_keeps_what_was_changed_there(
+    installed: Installed, program: Callable[..., Any], tmp_path: Path
+) -> None:
+    """As if an earlier release had had other files: the note of `init` says that it put them there."""
+    root = tmp_path / "forge"
+    assert program(installed.forge, "init", root, cwd=tmp_path).code == 0
+    note = root / "weaver-forge.files.json"
+    said = json.loads(note.read_text(encoding="utf-8"))
+    for name, was in (("assets/jobs.py", b"earlier"), ("assets/report.py", b"earlier too")):
+        (root / name).write_bytes(was)
+        said["files"][name] = hashlib.sha256(was).hexdigest()
+    (root / "assets" / "report.py").write_bytes(b"mine")
+    note.write_text(json.dumps(said), encoding="utf-8")
+
+    foreseen = program(installed.forge, "upgrade", "--dry-run", "--json", cwd=root)
+    done = program(installed.forge, "upgrade", "--json", cwd=root)
+    again = program(installed.forge, "upgrade", cwd=root)
+
+    ours = {name: (CHECKOUT / "assets" / name).read_bytes() for name in ("jobs.py", "report.py")}
+    assert (foreseen.code, done.code, again.code) == (0, 0, 0), done.err
+    assert foreseen.data["replaced"] == done.data["replaced"] == ["assets/jobs.py"]
+    assert done.data["beside"] == ["assets/report.py"]
+    assert (root / "assets" / "jobs.py").read_bytes() == ours["jobs.py"]
+    assert (root / "assets" / "report.py").read_bytes() == b"mine"
+    assert (root / "assets" / "report.py.new").read_bytes() == ours["report.py"]
+    assert "Nothing to do" in again.out
 
 
 def test_a_deployment_of_the_wheel_starts_its_pipeline(

@@ -2,17 +2,19 @@
 
 import gzip
 import json
+import os
 import sqlite3
 import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 
 from assets.raw import deployments, focus, github_actions, incidents, otlp, tests
 from assets.raw.books import Request
@@ -20,16 +22,19 @@ from assets.raw.guessing import guess
 from assets.raw.intake import Inputs, RawSource, take_in
 from assets.raw.reread import reread
 from assets.raw.source import content_id
+from assets.registry import load_specs
 from assets.resources import Deployment
+from assets.unread import settle
 from assets.verbs.guessed import UNSAID, named_inputs
 from assets.verbs.rejected import rejected
-from assets.verbs.summary import report_intake, report_next, report_notes
+from assets.verbs.summary import report_gaps, report_intake, report_next, report_notes
 from weaver_forge.contracts.batch import Batch, Rejected
 from weaver_forge.contracts.dtypes import from_rows
 from weaver_forge.contracts.tables import ALL
 from weaver_forge.contracts.tables.ci import CORE_CI_TEST_RESULTS
 from weaver_forge.decode import github_actions as decoder
 from weaver_forge.errors import UsageError
+from weaver_forge.hooks.health import unread
 from weaver_forge.settings import Settings
 from weaver_forge.settings import test_data as outside_data
 from weaver_forge.warehouse import Warehouse
@@ -260,6 +265,107 @@ def test_results_that_name_a_run_wait_for_it_and_are_not_told_to_lack_a_revision
     assert not any("have no revision" in line for line in lines)
 
 
+def test_a_later_ingest_tells_what_earlier_ones_refused_with_its_reasons(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    bad = {"deployment_id": "d", "service_key": "a", "version": "1", "started_at": "2026-03-01T12:00:00Z"}
+    path = write(tmp_path, d=f"{json.dumps(bad)}\nno json") / "d"
+    first = take(deployments.SOURCE, deployment, path)
+    begun = deployment.settings.now()
+    again = take(deployments.SOURCE, deployment, path)
+    at_first: list[Any] = []
+    then: list[Any] = []
+
+    report_intake(deployment, [first], at_first.append, begun=datetime(2000, 1, 1))
+    report_intake(deployment, [again], then.append, begun=begun)
+
+    lines = [event.get("text", "") for event in then]
+    assert "still refused: 2 pieces that earlier ingests refused. All of it: weaver-forge rejected" in lines
+    assert f"  1 x deployments: service_key 'a' is not namespace/name/environment ({path}, line 1)" in lines
+    assert not any("still refused" in event.get("text", "") for event in at_first)
+
+
+def test_results_without_a_revision_are_among_what_is_missing_and_come_first_in_what_to_do(
+    deployment: Deployment,
+) -> None:
+    row = {"repo_id": "r", "run_id": "report-1", "test_id": "c::t", "attempt": 1, "status": "passed", "known_at": AT}
+    deployment.warehouse.append(CORE_CI_TEST_RESULTS, from_rows(CORE_CI_TEST_RESULTS, [row]))
+    deployment.specs = load_specs(replace(deployment.settings, decisions={"test_selection": "models.test_selection"}))
+    events: list[Any] = []
+
+    report_gaps(deployment, events.append)
+    report_next(deployment, events.append)
+
+    gaps, then = events
+    assert ["revision of tests", "test_selection"] in [row[:2] for row in gaps["rows"]]
+    assert then["text"].startswith("Next: weaver-forge ingest --tests REPORTS --revision SHA")
+
+
+def test_the_newest_of_reports_is_said_to_be_the_time_of_the_file_unless_the_report_says_one(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    take(tests.SOURCE, deployment, write(tmp_path, report=REPORT) / "report")
+    received = deployment.warehouse.query("select max(received_at) from raw_tests__results").item()
+    row = {"repo_id": "r", "run_id": "report-1", "test_id": "c::t", "attempt": 1, "status": "passed"}
+    deployment.warehouse.append(CORE_CI_TEST_RESULTS, from_rows(CORE_CI_TEST_RESULTS, [{**row, "known_at": received}]))
+    of_the_file = seen(deployment, "tests")["newest_is"]
+    later = {**row, "run_id": "2", "known_at": received + timedelta(hours=1)}
+    deployment.warehouse.append(CORE_CI_TEST_RESULTS, from_rows(CORE_CI_TEST_RESULTS, [later]))
+
+    assert of_the_file == "time of the file"
+    assert seen(deployment, "tests")["newest_is"] == "end of a test run"
+    assert seen(deployment, "git")["newest_is"] is None
+
+
+def test_files_that_nothing_reads_are_remembered_until_they_are_taken_in(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    write(folder, a="no idea\n", b=REPORT, c="no idea either\n")
+    (folder / "cut.gz").write_bytes(gzip.compress(b"x" * 1000)[:-9])
+    named_inputs({UNSAID: {"paths": [str(folder)]}}, deployment.settings, lambda _: None)
+    at_first = {Path(row["file"]).name for row in unread(deployment.settings.unread)}
+    take(deployments.SOURCE, deployment, folder / "cut.gz")
+    take(tests.SOURCE, deployment, folder / "a", folder / "b")
+
+    settle(deployment)
+
+    after = {Path(row["file"]).name: row["reason"] for row in unread(deployment.settings.unread)}
+    assert {"a", "c"} <= at_first
+    assert set(after) == {"c", "cut.gz"}
+    assert "Fetch or write it again" in after["cut.gz"]
+
+
+def test_a_replay_ends_with_the_next_command(deployment: Deployment, tmp_path: Path) -> None:
+    path = write(tmp_path, export=REPORT, bad="{}") / "export"
+    take(replace(tests.SOURCE, decode=refusing), deployment, path)
+    take(deployments.SOURCE, deployment, tmp_path / "bad")
+    events: list[Any] = []
+
+    rejected(deployment.settings, {"replay": True}, events.append)
+    rejected(deployment.settings, {"replay": True}, events.append)
+
+    first, again = [event["text"] for event in events if event.get("text", "").startswith("Next: ")]
+    assert first.startswith("Next: weaver-forge ingest (computes what is made of the new rows), then mend the file")
+    assert again.startswith("Next: mend the file and take it in again (the kept bytes: weaver-forge rejected --export")
+
+
+def test_a_compressed_file_that_stays_cut_off_is_refused_with_what_to_do(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    path, plain = tmp_path / "half.gz", write(tmp_path, half=f"{span(1)}\n{span(2)[:50]}") / "half"
+    path.write_bytes(gzip.compress(f"{span(3)}\n{span(4)[:50]}".encode()))
+    for file in (path, plain):
+        os.utime(file, (0, 0))
+
+    said = take(otlp.SOURCE, deployment, path, plain)
+
+    reasons = {Path(r["first"].split(",")[0]).name: r["reason"] for r in json.loads(said["top_reasons"])}
+    assert reasons["half.gz"].endswith("nothing has followed: give the whole file again")
+    assert reasons["half"].endswith("nothing has followed: it is taken in once the file has the rest")
+
+
 def test_an_ingest_ends_with_the_next_commands(deployment: Deployment, tmp_path: Path) -> None:
     before: list[Any] = []
     after: list[Any] = []
@@ -385,6 +491,24 @@ def test_what_nothing_reads_is_called_by_its_name(tmp_path: Path, text: str, rea
 
     assert unread.reason.startswith(reason)
     assert not unread.flag
+
+
+def test_telemetry_without_a_zero_byte_at_its_beginning_is_told_from_a_text(tmp_path: Path) -> None:
+    """Logs of the collector's file exporter have times in fixed64, whose bytes need not be zero."""
+    data = LogsData()
+    record = data.resource_logs.add().scope_logs.add().log_records.add()
+    record.time_unix_nano, record.body.string_value = 1_767_600_123_456_789_123, "a line " * 20
+    message = data.SerializeToString()
+    framed = len(message).to_bytes(4, "big") + message
+    varint = bytes([len(message) & 127 | 128, len(message) >> 7]) + message
+    assert b"\x00" not in message
+
+    for name, content in (("fixed", framed), ("varint", varint), ("bare", message)):
+        (tmp_path / name).write_bytes(content)
+    found = guess([str(tmp_path)], tmp_path)
+
+    assert {Path(path).name for path in found.of["otlp"]} == {"fixed", "varint", "bare"}
+    assert found.unread == []
 
 
 def test_a_hidden_data_file_of_coverage_is_read_and_another_database_is_not(tmp_path: Path) -> None:

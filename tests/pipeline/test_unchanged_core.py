@@ -1,5 +1,6 @@
 """What of core is computed again by an ingest: what could come out otherwise than it is stored, and nothing else."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from assets.verbs.loop import Runner
 from weaver_forge.contracts.tables.ci import CORE_CI_TEST_RESULTS, CORE_CI_TEST_VERDICTS
+from weaver_forge.contracts.tables.operations import CORE_TRACE_RED_MINUTES
 from weaver_forge.settings import Settings
 
 REVISION = "a" * 40
@@ -60,6 +62,32 @@ def test_an_ingest_with_nothing_new_computes_nothing_again_and_new_input_only_wh
     assert (with_nothing_new, kept) == (set(), 1)
     assert deployed.computed() == {"core_ci", "core_coverage", "core_entities", "published_overview"}
     assert runner.deployment.warehouse.read(CORE_CI_TEST_RESULTS).height == 3
+
+
+def span(number: int, nanoseconds: int) -> str:
+    one = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "GET /", "kind": 2}
+    times = {"startTimeUnixNano": str(nanoseconds), "endTimeUnixNano": str(nanoseconds + 1000)}
+    service = {"attributes": [{"key": "service.name", "value": {"stringValue": "web"}}]}
+    return json.dumps({"resourceSpans": [{"resource": service, "scopeSpans": [{"spans": [one | times]}]}]})
+
+
+def test_spans_have_every_step_run_once_and_marts_once_a_block_of_days(deployed: Deployed, tmp_path: Path) -> None:
+    deployed.ingest(report(tmp_path / "1.xml", "one"))
+    first, much_later = 1_767_600_000_000_000_000, 1_775_600_000_000_000_000
+    (tmp_path / "spans").write_text(f"{span(1, first)}\n{span(2, much_later)}\n", encoding="utf-8")
+
+    deployed.events.clear()
+    runner = Runner(deployed.settings, lambda event: deployed.events.append(dict(event)))
+    runner.ingest({"otlp": {"paths": [str(tmp_path / "spans")]}})
+
+    steps = [(event["step"], event.get("message")) for event in deployed.events if event["event"] == "progress"]
+    marts = [days for step, days in steps if step == "core_trace_marts"]
+    others = [step for step, _ in steps if step != "core_trace_marts"]
+    assert marts == ["2026-01-05", "2026-04-07"]
+    assert len(others) == len(set(others))
+    assert others[-2:] == ["core_entities", "published_overview"]
+    assert "core_ci" not in others
+    assert runner.deployment.warehouse.read(CORE_TRACE_RED_MINUTES).height == 2
 
 
 def test_rows_that_something_else_wrote_into_core_are_computed_again(deployed: Deployed, tmp_path: Path) -> None:

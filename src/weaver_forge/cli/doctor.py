@@ -9,8 +9,9 @@ from weaver_forge.cli import text
 from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import PolicyError
 from weaver_forge.hooks.facts import instant, plain
-from weaver_forge.hooks.health import Health, examine, unfinished_in_words
+from weaver_forge.hooks.health import Health, examine
 from weaver_forge.hooks.matrix import without_trials
+from weaver_forge.hooks.wording import FLAG_HINT, link_in_words, share, unfinished_in_words, unread_in_words
 from weaver_forge.ledger import Ledger
 from weaver_forge.policy import in_force
 
@@ -37,6 +38,7 @@ def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     for problem in health.problems:
         text.out(f"PROBLEM    {problem}")
     _taken(health)
+    _never_read(health)
     _published(health)
     text.group(
         "Can never have a trial, so never earn anything", [f"{r['decision']} {r['action']}: {r['why']}" for r in idle]
@@ -59,11 +61,12 @@ def _taken(health: Health) -> None:
         text.group("Taken in", ["nothing yet"])
         return
     rows = [
-        [r["source"], r["n_inputs"], r["n_rows"], r["n_refused"], r["n_waiting"], instant(r["newest_at"]), _age(r)]
+        [r["source"], r["n_inputs"], r["n_rows"], r["n_refused"], r["n_waiting"], instant(r["newest_at"]), _age(r),
+         r.get("newest_is")]
         for r in health.sources
-    ]
-    columns = ("source", "inputs", "rows", "refused", "unfinished", "newest data", "age")
-    title = f"Taken in, last at {instant(health.taken)} (files that are the same to the byte are one input)"
+    ]  # fmt: skip
+    columns = ("source", "inputs", "rows", "refused", "unfinished", "newest", "age", "which is the")
+    title = f"Taken in, last at {instant(health.taken)} (files with the same in them are one input)"
     text.group(title, text.table(columns, rows))
     refused = [f"{r['n']:,} x {r['source']}: {r['reason']} ({_first(r)}{r['first']})" for r in health.refused]
     more = ["all of them: weaver-forge rejected; again after an upgrade: weaver-forge rejected --replay"]
@@ -71,6 +74,12 @@ def _taken(health: Health) -> None:
     text.group("Unfinished files", [unfinished_in_words(r) for r in health.unfinished])
     _links(health)
     _telemetry(health)
+
+
+def _never_read(health: Health) -> None:
+    told = unread_in_words(health.unread)
+    title = f"Never read: {len(health.unread):,} {'file' if len(health.unread) == 1 else 'files'} that no source knows"
+    text.group(title, [*told, FLAG_HINT] if told else [])
 
 
 def _first(refused: Mapping[str, Any]) -> str:
@@ -87,13 +96,10 @@ def _age(source: Mapping[str, Any]) -> str | None:
 
 def _links(health: Health) -> None:
     n, linked = health.results.get("n", 0), health.results.get("n_linked", 0)
-    told = [f"{linked / n:.0%} of {n} test results have a revision"] if n else []
-    rows = [
-        [f"{r['to_kind']} to {r['from_kind']}", r["n"], r["n_linked"], r["n_ambiguous"], f"{r['rate']:.0%}"]
-        for r in health.links
-    ]
-    columns = ("link", "there are", "linked", "to several", "rate")
-    text.group("Links, weakest first", [*told, *(text.table(columns, rows) if rows else [])])
+    rows = [["test result to its revision", share(linked, n), None]] if n else []
+    rows += [[link_in_words(r), share(r["n_linked"], r["n"]), r["n_ambiguous"]] for r in health.links]
+    more = ["each by its method: weaver-forge links"] if health.links else []
+    text.group("Links, weakest first", [*text.table(("link", "linked", "to several"), rows), *more] if rows else [])
 
 
 def _published(health: Health) -> None:
@@ -111,7 +117,8 @@ def _published(health: Health) -> None:
     ]  # fmt: skip
     columns = ("decision", "of", "speaks", "method", "predictions", "newest", "why")
     text.group("Decisions", text.table(columns, rows) if rows else [])
-    text.group("Missing", [f"{r['source']}: {r['decision']} is without it: {r['without_it']}" for r in health.missing])
+    missing = [f"{r['source']}: {r['decision']} is without it: {r['without_it']}" for r in health.missing]
+    text.group("Missing", [*missing, *health.unusable])
 
 
 def _telemetry(health: Health) -> None:
@@ -120,7 +127,9 @@ def _telemetry(health: Health) -> None:
         worst = f"{r['n']} x {r['finding_id']}: {r['attribute']}" if r["finding_id"] else None
         rows.append([r["service_key"], r["score"], r["coverage"], worst])
     if rows:
-        lines = text.table(("service", "score", "defined", "most frequent violation"), rows)
+        lines = text.table(
+            ("service (namespace/name/environment)", "score", "attributes known", "most frequent violation"), rows
+        )
         text.group("Telemetry against the semantic conventions, worst first", lines)
 
 

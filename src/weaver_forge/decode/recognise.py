@@ -69,6 +69,7 @@ _COVERAGE_DATA = Likely("a data file of coverage.py", "coverage")
 _BOM = b"\xef\xbb\xbf"
 _COVERAGE = b"CREATE TABLE coverage_schema"
 """coverage.py makes this table before any other: a database's schema is text, at its beginning."""
+_CONTROLS = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
 _OTLP = Likely("OTLP in JSON", "otlp")
 _OTLP_BEGINS = re.compile(
     rb'\A[\s\[]*\{\s*"resource(?:(?:Spans|Metrics|Logs)"|[SML][a-z]*\Z)|^\{\s*"resource(?:Spans|Metrics|Logs)"\s*:',
@@ -115,9 +116,14 @@ def recognise(head: bytes) -> Likely | None:
         return _xml(text)
     if _OTLP_BEGINS.search(text):
         return _OTLP
-    if b"\x00" in text:
+    if _is_binary(text):
         return Likely("binary data", may_be_table=True)
     return _text(text) if text else None
+
+
+def _is_binary(text: bytes) -> bool:
+    """Whether there is a zero byte, or more control characters than damage would leave in a text."""
+    return b"\x00" in text or len(text) - len(text.translate(None, _CONTROLS)) > len(text) // 200
 
 
 def other_source(data: bytes, source: str) -> str:

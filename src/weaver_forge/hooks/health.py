@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weaver_forge.errors import PolicyError, WeaverForgeError
+from weaver_forge.hooks.wording import next_for_results, unused_results
 from weaver_forge.policy import parse
 from weaver_forge.settings import SOURCES, Settings
 
@@ -27,11 +28,14 @@ class Health:
 
     Args:
         taken: When something was taken in last; None if never.
-        sources: A row a source: source, n_inputs, n_rows, n_refused, n_waiting, newest_at, taken_at, lag_hours.
+        sources: A row a source: source, n_inputs, n_rows, n_refused, n_waiting, newest_at, newest_is (what that time
+            is), taken_at, lag_hours.
         refused: Top reasons for refused pieces: source, reason, n, first (where the first one is).
         unfinished: Files that end inside a message: source, name, tail_bytes, is_compressed, is_there.
         links: A row a pair of kinds: from_kind, to_kind, n, n_linked, n_ambiguous, rate.
-        results: n test results, and n_linked of them that have a revision.
+        results: n test results, n_linked of them that have a revision, n_waiting for a CI run that was not taken in.
+        unusable: Why test results are not used, and what to do.
+        unread: Files that no source could read: file, reason, try (the flag that may read it, or empty).
         telemetry: The services whose newest telemetry keeps least to the semantic conventions: service_key, score,
             coverage, day_at, finding_id, attribute, n (the most frequent violation; null where there is none).
         decisions: A row a subject kind: decision, entity, method, version, is_baseline, why, n_predictions, newest_at.
@@ -47,6 +51,8 @@ class Health:
     unfinished: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
     results: Mapping[str, int] = field(default_factory=dict)
+    unusable: list[str] = field(default_factory=list)
+    unread: list[dict[str, str]] = field(default_factory=list)
     telemetry: list[dict[str, Any]] = field(default_factory=list)
     decisions: list[dict[str, Any]] = field(default_factory=list)
     missing: list[dict[str, str]] = field(default_factory=list)
@@ -90,13 +96,15 @@ def examine(
         unfinished=seen["unfinished"],
         links=seen["links"],
         results=seen["results"],
+        unusable=unused_results(seen["results"], _hosts(settings, sources)),
+        unread=unread(settings.unread),
         telemetry=seen["telemetry"],
         decisions=decisions,
         missing=seen["missing"],
         ledger=record,
         waiting=waiting,
         problems=problems,
-        next_command=_next(settings, sources, waiting, is_published=snapshot is not None),
+        next_command=_next(settings, seen, waiting, is_published=snapshot is not None),
     )
 
 
@@ -122,6 +130,21 @@ def _overview(path: Path, now: datetime) -> dict[str, Any]:
         newest = row["newest_at"]
         row["lag_hours"] = round((now - newest) / timedelta(hours=1), 1) if newest else None
     return seen
+
+
+def unread(path: Path) -> list[dict[str, str]]:
+    """Files that no source could read and that are still there, as ``ingest`` noted them."""
+    try:
+        rows: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return [row for row in rows if Path(row["file"]).exists()]
+
+
+def _hosts(settings: Settings, sources: list[dict[str, Any]]) -> set[str]:
+    """Sources of CI runs that this deployment uses."""
+    configured = {"github_actions" if host == "github" else host for host in settings.code_hosts}
+    return configured | {row["source"] for row in sources if row["n_rows"]}
 
 
 def _policy(settings: Settings) -> list[str]:
@@ -180,16 +203,6 @@ def misplaced(inbox: Path) -> list[str]:
     )
 
 
-def unfinished_in_words(row: Mapping[str, Any]) -> str:
-    """What is said of a file that ends inside a message: a row of :attr:`Health.unfinished`."""
-    said = f"{row['name']}: its last {row['tail_bytes']:,} bytes end inside a message"
-    if not row.get("is_there", True):
-        return f"{said}, and the file is gone: they were not taken in"
-    if row.get("is_compressed"):
-        return f"{said} (unpacked): unless it is still being written, it is cut off: write it again as a whole"
-    return f"{said}; taken in by the next ingest that finds the rest"
-
-
 def _waiting(settings: Settings) -> dict[str, int]:
     """Files in the inbox, a source; the spool counts as ``decisions``."""
     folders = {name: settings.inbox / name for name in (*SOURCES, "decisions")}
@@ -201,10 +214,12 @@ def _waiting(settings: Settings) -> dict[str, int]:
     return {name: n for name, n in counted.items() if n}
 
 
-def _next(settings: Settings, sources: list[dict[str, Any]], waiting: Mapping[str, int], *, is_published: bool) -> str:
-    given = {row["source"] for row in sources if row["n_rows"]}
+def _next(settings: Settings, seen: Mapping[str, Any], waiting: Mapping[str, int], *, is_published: bool) -> str:
+    given = {row["source"] for row in seen["sources"] if row["n_rows"]}
     if not given and not settings.sources and not waiting:
         return "weaver-forge ingest --git PATH --tests 'reports/**/*.xml' && weaver-forge run"
     if given and "git" not in given:
         return "weaver-forge ingest --git PATH && weaver-forge run"
+    if not seen["results"].get("n_linked") and (usable := next_for_results(seen["results"])):
+        return f"{usable} && weaver-forge run"
     return "weaver-forge gate --decision deploy_risk --change HEAD" if is_published else "weaver-forge run"

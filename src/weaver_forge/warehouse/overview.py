@@ -14,23 +14,27 @@ import duckdb
 
 from weaver_forge.contracts.batch import VARYING
 from weaver_forge.contracts.tables import ALL
-from weaver_forge.contracts.tables.ci import CORE_CI_TEST_RESULTS
+from weaver_forge.contracts.tables.ci import CORE_CI_TEST_RESULTS, RAW_TEST_RESULTS
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS, RAW_INGEST_REJECTED
 from weaver_forge.contracts.tables.semconv import CORE_SEMANTIC_FINDINGS, CORE_SEMANTIC_QUALITY
 
+FILE_TIME = "time of the file"
+"""What a time is called that the data does not say: when its file was written last."""
+
 NEWEST = {
-    "git": ("core_changes__changes", "committed_at"),
-    "tests": ("core_ci__test_results", "known_at"),
-    "github_actions": ("raw_github_actions__runs", "updated_at"),
-    "gitlab": ("raw_gitlab__pipelines", "created_at"),
-    "coverage": ("core_coverage__test_files", "known_at"),
-    "otlp": ("core_trace__minutes", "minute_at"),
-    "focus": ("core_cost__charges", "charge_period_end"),
-    "deployments": ("core_deployments__deployments", "started_at"),
-    "incidents": ("core_incidents__incidents", "started_at"),
+    "git": ("core_changes__changes", "committed_at", "commit"),
+    "tests": ("core_ci__test_results", "known_at", "end of a test run"),
+    "github_actions": ("raw_github_actions__runs", "updated_at", "change of a run"),
+    "gitlab": ("raw_gitlab__pipelines", "created_at", "creation of a pipeline"),
+    "coverage": ("core_coverage__test_files", "known_at", FILE_TIME),
+    "otlp": ("core_trace__minutes", "minute_at", "minute of a span"),
+    "focus": ("core_cost__charges", "charge_period_end", "end of a charge's period"),
+    "deployments": ("core_deployments__deployments", "started_at", "start of a deployment"),
+    "incidents": ("core_incidents__incidents", "started_at", "start of an incident"),
 }
-"""Source -> the table and time that say how new its data is; a source without one says nothing of its age."""
+"""Source -> the table and time that say how new its data is, and what that time is; a source without one says nothing
+of its age."""
 
 
 def overview(
@@ -46,9 +50,9 @@ def overview(
 
     Returns:
         ``at``; ``sources``: source, n_inputs, n_rows, n_refused, n_waiting (files that end inside a message),
-        newest_at, taken_at; ``refused``: source, reason and its place (first) of n of a kind;
-        ``unfinished``: source, name, tail_bytes, is_there; ``links``: from_kind, to_kind, n,
-        n_linked, n_ambiguous, rate; ``results``: n, n_linked (test results that have a revision); ``telemetry``:
+        newest_at, newest_is (what that time is), taken_at; ``refused``: source, reason and its place (first) of n of a
+        kind; ``unfinished``: source, name, tail_bytes, is_there; ``links``: from_kind, to_kind, n, n_linked,
+        n_ambiguous, rate; ``results``: as :func:`results`; ``telemetry``:
         the services that keep least to the semantic conventions; ``missing``: the needs whose source has no rows.
     """
     counted = [_source(con, name) for name in sources]
@@ -60,7 +64,7 @@ def overview(
         "refused": _rows(con, _REFUSED, VARYING),
         "unfinished": unfinished(con),
         "links": _rows(con, _LINKS),
-        "results": _rows(con, _RESULTS)[0],
+        "results": results(con),
         "telemetry": _rows(con, _TELEMETRY),
     }
 
@@ -71,6 +75,11 @@ def unfinished(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     Rows have source, name, tail_bytes (of what is unpacked, where is_compressed), is_there (the file still).
     """
     return [{**row, "is_there": Path(row["name"]).exists()} for row in _rows(con, _UNFINISHED)]
+
+
+def results(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Test results: n; n_linked of them that have a revision; n_waiting for a CI run that they name and nobody gave."""
+    return _rows(con, _RESULTS)[0]
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
@@ -92,11 +101,15 @@ def _source(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:
     refused = _rows(con, f"select count(*) as n from {_OPEN} and source = ?", name)[0]["n"]  # noqa: S608 - declared names, here and below
     tables = [table for table in ALL if table.layer == "raw" and table.source == name]
     n_rows = sum(_rows(con, f'select count(*) as n from "{table.name}"')[0]["n"] for table in tables)  # noqa: S608
-    newest = None
+    newest: datetime | None = None
+    what = None
     if name in NEWEST:
-        table, column = NEWEST[name]
+        table, column, what = NEWEST[name]
         newest = _rows(con, f"select max({column}) as at from {table}")[0]["at"]  # noqa: S608
-    return {"source": name, **inputs, "n_rows": n_rows, "n_refused": refused, "newest_at": newest}
+    if name == "tests" and newest is not None and _rows(con, _FILE_OF, newest):
+        what = FILE_TIME
+    counted = {"source": name, **inputs, "n_rows": n_rows, "n_refused": refused}
+    return {**counted, "newest_at": newest, "newest_is": what if newest else None}
 
 
 def _rows(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list[dict[str, Any]]:
@@ -151,8 +164,19 @@ order by rate, to_kind, from_kind
 """  # noqa: S608
 
 _RESULTS = f"""
-select count(*) as n, count(revision) as n_linked from {CORE_CI_TEST_RESULTS.name}
+-- grain: one row
+select
+  count(*) as n,
+  count(revision) as n_linked,
+  count(*) filter (
+    where revision is null
+    and run_id in (select run_id from {RAW_TEST_RESULTS.name} where run_id is not null)
+  ) as n_waiting
+from {CORE_CI_TEST_RESULTS.name}
 """  # noqa: S608
+
+_FILE_OF = f"select 1 from {RAW_TEST_RESULTS.name} where received_at = ? limit 1"  # noqa: S608
+"""A report without times of its own, of a run that nobody told of, is from when its file was written."""
 
 _TELEMETRY = f"""
 -- grain: service, its newest day
