@@ -32,7 +32,7 @@ def report_data(report: Report, categories: Collection[str] = ()) -> dict[str, A
 
 def insight_data(each: Insight) -> dict[str, Any]:
     """One insight."""
-    return {**asdict(each), "subject": dict(each.subject), "confidence": round(each.confidence, 6)}
+    return {**asdict(each), "subject": dict(each.subject)}
 
 
 def _instant(value: datetime) -> str:
