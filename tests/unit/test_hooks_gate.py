@@ -14,6 +14,7 @@ from weaver_forge.contracts.values import Level
 from weaver_forge.errors import SourceError, UsageError
 from weaver_forge.hooks.ci_gate import Circumstances, GateAnswer, GateRequest, OnDemand, gate
 from weaver_forge.hooks.facts import answer_as_data
+from weaver_forge.hooks.found import of_one_unit
 from weaver_forge.hooks.revision import SHALLOW, repository_at
 from weaver_forge.hooks.standing import Standings
 from weaver_forge.hooks.subject import kind_for, unit_of
@@ -189,6 +190,31 @@ def test_the_callers_repository_chooses_between_forks(tmp_path: Path) -> None:
     answer = _ask(tmp_path, [_row(0.1), _row(0.9, repo="another/repo/x")], repo_id="h/o/n")
 
     assert (answer.ruling.verdict, answer.unit) == ("allow", "h/o/n|abc")
+
+
+WINDOWS = {
+    "entity": "windows",
+    "key": ["service_key", "window"],
+    "decided_per": ["service_key", "window"],
+    "table": "w",
+}
+
+
+def _window(number: int, probability: float, service: str = "shop/web/prod") -> dict[str, Any]:
+    return _row(probability, service_key=service, window=NOW - timedelta(minutes=10 * number))
+
+
+def test_of_units_that_differ_in_an_instant_alone_the_newest_is_meant() -> None:
+    found = of_one_unit([_window(number, number / 10) for number in (2, 1, 3)], WINDOWS, "")
+
+    assert [row["probability"] for row in found.rows] == [0.1]
+    assert found.remark == "the newest of 3 is meant: window 2026-03-01 11:50 UTC"
+
+
+def test_units_that_differ_in_more_than_an_instant_contradict_each_other() -> None:
+    found = of_one_unit([_window(1, 0.1), _window(2, 0.9, "shop/api/prod")], WINDOWS, "")
+
+    assert "matches 2 subjects" in found.contradiction
 
 
 def test_missing_sources_are_said_with_what_they_cost(tmp_path: Path) -> None:

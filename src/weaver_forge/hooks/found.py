@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -29,9 +30,12 @@ class Found:
 
 
 def of_one_unit(rows: Rows, kind: Kind, repo_id: str) -> Found:
-    """Keep the rows of one decision unit; several units, or two numbers for one subject, contradict each other."""
+    """Keep the rows of one decision unit; several units, or two numbers for one subject, contradict each other.
+
+    Of units that differ in an instant alone (the windows of a service) the newest is meant: how it is now.
+    """
     own = [row for row in rows if row.get("repo_id") == repo_id]
-    rows = own or rows
+    rows, remark = _newest(own or rows, kind)
     units = sorted({unit_of(kind, row) for row in rows})
     if len(units) > 1:
         shown = ", ".join(units[:3]) + (", ..." if len(units) > 3 else "")
@@ -42,7 +46,20 @@ def of_one_unit(rows: Rows, kind: Kind, repo_id: str) -> Found:
         if subject in said and said[subject] != row.get("probability"):
             return Found(rows, contradiction="two predictions for the same subject disagree")
         said[subject] = row.get("probability")
-    return Found(sorted(rows, key=_worst_first))
+    return Found(sorted(rows, key=_worst_first), remark=remark)
+
+
+def _newest(rows: Rows, kind: Kind) -> tuple[Rows, str]:
+    """The rows of the newest instant, and a remark on it, where nothing but an instant tells the units apart."""
+    names = list(kind["decided_per"])
+    instants = [name for name in names if rows and all(isinstance(row.get(name), datetime) for row in rows)]
+    others = {tuple(row.get(name) for name in names if name not in instants) for row in rows}
+    found = sorted({tuple(row[name] for name in instants) for row in rows})
+    if len(found) < 2 or len(others) > 1:
+        return rows, ""
+    at = ", ".join(f"{name} {value:%Y-%m-%d %H:%M} UTC" for name, value in zip(instants, found[-1], strict=True))
+    newest = [row for row in rows if tuple(row[name] for name in instants) == found[-1]]
+    return newest, f"the newest of {len(found)} is meant: {at}"
 
 
 def _worst_first(row: Mapping[str, Any]) -> tuple[bool, float, float]:

@@ -122,7 +122,7 @@ def rank(
     spared = tests[0].test_id if tests and len(below) == len(tests) else ""
     skipped = frozenset(below) - {spared} if ruling.acts else frozenset()
     now = tuple(test for test in tests if test.test_id not in skipped)
-    part = cut(now, budget, of=tests) if budget else _all_in_order(now)
+    part = cut(now, budget, of=tests) if budget else _all_in_order(now, "the others" if skipped else "all of them")
     rest = tuple(sorted((*part.rest, *(test for test in tests if test.test_id in skipped)), key=lambda t: t.rank))
     words = skip_rules(rule)
     return replace(
@@ -158,8 +158,8 @@ def left(answer: GateAnswer, ranking: Ranking, budget: str = "") -> Left:
     )
 
 
-def _all_in_order(tests: tuple[RankedTest, ...]) -> Ranking:
-    return Ranking(run=tests, rest=(), reasons=("no budget: all of them, in order",), run_everything=False)
+def _all_in_order(tests: tuple[RankedTest, ...], which: str = "all of them") -> Ranking:
+    return Ranking(run=tests, rest=(), reasons=(f"no budget: {which}, in order",), run_everything=False)
 
 
 def _about_waiting(
