@@ -238,7 +238,8 @@ def cut(tests: Sequence[RankedTest], budget: Budget, of: Sequence[RankedTest] | 
     elif n_known < len(tests):
         reasons.append(f"{len(tests) - n_known} of {len(tests)} tests have no known duration: the median stands in")
     share = f"{sum(test.expected_ms for test in run) / total:.0%} of the expected time" if total else "no time at all"
-    reasons.insert(0, f"{len(run)} of {len(tests)} tests now, {share}; run the other {len(rest)} later")
+    fits = f"{len(run)} of {len(tests)} tests now, {share}; run the other {len(rest)} later"
+    reasons.insert(0, fits if rest else f"all {len(tests)} fit into the budget")
     return Ranking(run=run, rest=rest, reasons=tuple(reasons), run_everything=False)
 
 
