@@ -192,6 +192,14 @@ def charges() -> pl.DataFrame:
     return frame.with_columns(pl.lit(None).alias(c.name) for c in absent).select(CORE_COST_CHARGES.column_names)
 
 
+class Catalogue:
+    """A snapshot with another catalogue."""
+
+    def __init__(self, snapshot: Snapshot, specs: Mapping[str, Any]) -> None:
+        self.published_at, self.specs = snapshot.published_at, specs
+        self.tables, self.rows = snapshot.tables, snapshot.rows
+
+
 def publish(root: Path, tables: Mapping[Any, pl.DataFrame]) -> Snapshot:
     warehouse = Warehouse(root / "warehouse.duckdb", root / "lake")
     warehouse.migrate(list(tables))
@@ -399,3 +407,30 @@ def test_what_is_bad_early_and_cleared_late_waits_until_both_could_be_known(tmp_
         figure = by_name(figures(replace(sight, ledger=ledger)))["prevented_incidents"]
 
     assert figure.text.endswith("0 of 10 held-out units with a known outcome")
+
+
+def test_too_few_outcomes_of_a_model_are_said_with_their_number(tmp_path: Path, sight: Sight) -> None:
+    with Ledger.open(f"sqlite:///{tmp_path / 'few.sqlite'}") as ledger:
+        for kind in KINDS:
+            ledger.append(kind, [{**row, "n": 5} if kind == "scores" else row for row in rows_of(kind)], now=NOW)
+
+        figure = by_name(figures(replace(sight, ledger=ledger)))["health"]
+
+    assert figure.text == "insufficient data: 5 of 30 outcomes (model deploy_risk changes)"
+
+
+@pytest.mark.parametrize(("source", "is_known"), [("incidents", True), ("git", False)])
+def test_a_source_of_rare_events_is_not_stale_because_all_is_well(sight: Sight, source: str, is_known: bool) -> None:
+    assert sight.snapshot is not None
+    seen = json.loads(sight.overview.read_text())
+    seen["sources"] = [row for row in seen["sources"] if row["source"] != source]
+    old = (NOW - 300 * DAY).isoformat()
+    seen["sources"].append({"source": source, "n_rows": 3, "n_refused": 0, "newest_at": old})
+    sight.overview.write_text(json.dumps(seen))
+    needed = spec("anomaly", "windows", "page", "high", {source: ""})
+    more = Catalogue(sight.snapshot, {**sight.snapshot.specs, "anomaly": {**needed, "kinds": []}})
+
+    seeing = replace(sight, snapshot=more)  # type: ignore[arg-type] # all that status asks of one
+    figure = by_name(figures(seeing))["health"]
+
+    assert (figure.state is State.MEASURED) is is_known

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weaver_forge.contracts.values import Origin
 from weaver_forge.errors import SourceError
 from weaver_forge.hooks.status_sight import Sight
-from weaver_forge.insights.status_figure import Figure, measured, unknown
+from weaver_forge.insights.status_figure import Figure, insufficient, measured, unknown
 from weaver_forge.insights.status_health import SHARE, age, health, share
 from weaver_forge.ledger import queries
 from weaver_forge.ledger.queries_status import missing_rows, newest_predictions, points
@@ -21,6 +21,9 @@ from weaver_forge.policy import effective
 
 if TYPE_CHECKING:
     from weaver_forge.ledger.reading import Reading
+
+RARE = frozenset({"incidents"})
+"""Sources whose newest row may be old because all is well."""
 
 
 def health_of(ledger: "Reading", sight: Sight) -> Figure:
@@ -57,7 +60,8 @@ def _taken_in(sight: Sight) -> Iterator[Figure]:
     for name, limit in sorted(_needed(sight).items()):
         newest = (sources.get(name) or {}).get("newest_at")
         at = datetime.fromisoformat(newest) if newest else None
-        yield age(f"source {name}", at, sight.window.now, limit, missing="nothing of it has been taken in")
+        most = timedelta.max if name in RARE else limit
+        yield age(f"source {name}", at, sight.window.now, most, missing="nothing of it has been taken in")
     rows, refused = (sum(row[key] for row in sources.values()) for key in ("n_rows", "n_refused"))
     yield share("taken_in", rows, rows + refused, "rows and refused pieces", missing="nothing has been taken in yet")
     results = seen["results"]
@@ -108,6 +112,8 @@ def _models(ledger: "Reading", sight: Sight) -> Iterator[Figure]:
 def _model(name: str, score: Mapping[str, Any] | None) -> Figure:
     if score is None:
         return unknown(name, _NOT_WORSE, "it has not been scored")
+    if score["state"] == "insufficient":
+        return insufficient(name, _NOT_WORSE, score["n"], score["n_needed"], "outcomes")
     if score["state"] != "measured":
         return unknown(name, _NOT_WORSE, score["text"])
     good = float(score["beats_baseline"] is not False)
