@@ -27,6 +27,7 @@ OTHERS = {
     "ledger": "ledger_benchmark",
     "autonomy": "autonomy_benchmark",
     "replay": "replay_benchmark",
+    "impact": "impact_benchmark",
     "insights": "insights_benchmark",
 }
 """What is measured beside the decisions, and the verb, a function in a module of its name, that does."""
@@ -67,7 +68,7 @@ def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> i
         rows += module.benchmark(data, np.random.default_rng(SEED))
         for note in data.notes:
             emit({"event": "line", "text": f"{data.set}: {note}", "style": "dim"})
-    rows += list(_means(rows))
+    rows += list(means(rows))
     emit({
         "event": "table",
         "title": f"{spec.name} on {folder}",
@@ -100,20 +101,29 @@ def read_sets(folder: Path) -> list[BenchmarkData]:
     Raises:
         MissingInput: If there is no such folder.
     """
-    if not folder.is_dir():
-        raise MissingInput("no such folder", where=str(folder), do="Name the folder that holds the data")
-    files = {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.stat().st_size <= LARGEST_BYTES
-    }
+    files = read_files(folder)
     found: list[BenchmarkData] = []
     for name in FORMATS:
         found += importlib.import_module(f"{benchmarks.__name__}.{name}").read(files)
     return found
 
 
-def _means(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder that is not too large: its path below it -> its bytes.
+
+    Raises:
+        MissingInput: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise MissingInput("no such folder", where=str(folder), do="Name the folder that holds the data")
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.stat().st_size <= LARGEST_BYTES
+    }
+
+
+def means(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """One row a protocol and metric: the mean over sets, each counted once."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:

@@ -1,0 +1,127 @@
+"""What telemetry says about files: which endpoints ran their code, in which services, and who calls these.
+
+Put links from files to services and endpoints here. A span says where its code is by ``code.file.path``, or by
+``code.function.name`` (fully qualified), their names before they were stable included. Paths on the machines that
+ran it are matched by their end: the longest common end of at least the file's name counts, a tie between files
+counts for none.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+FILE_KEYS = ("code.file.path", "code.filepath")
+FUNCTION_KEYS = ("code.function.name", "code.function")
+NAMESPACE_KEY = "code.namespace"
+"""Joined before ``code.function``, as its successor has it."""
+
+SPANS = ("service_key", "trace_id", "span_id", "parent_span_id", "name", "is_entry", "code_file", "code_function")
+"""Columns of the spans that are looked at; the two of code are null where a span does not say."""
+
+
+def touched_code(spans: pl.DataFrame, paths: Sequence[str]) -> pl.DataFrame:
+    """Endpoints whose traces ran code of the files: path, service_key, endpoint, n_spans, signal.
+
+    Args:
+        spans: With :data:`SPANS`.
+        paths: Files of the change, relative to the repository.
+    """
+    said = spans.filter(pl.col("code_file").is_not_null() | pl.col("code_function").is_not_null())
+    places = said.select("code_file", "code_function").unique()
+    rows = [
+        (*place, path, signal)
+        for place in places.iter_rows()
+        for path, signal in (_file_of(place[0], place[1], paths),)
+        if path
+    ]
+    schema = {"code_file": pl.String, "code_function": pl.String, "path": pl.String, "signal": pl.String}
+    of_place = pl.DataFrame(rows, schema=schema, orient="row")
+    running = said.join(of_place, on=["code_file", "code_function"], nulls_equal=True)
+    return (
+        _endpoints(running, spans)
+        .group_by("path", "service_key", "endpoint", "signal")
+        .agg(n_spans=pl.len())
+        .sort("n_spans", "path", "endpoint", descending=[True, False, False])
+    )
+
+
+def _endpoints(running: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Each running span with the entry span above it in its service; itself where it is one; its own name else."""
+    key = ["trace_id", "span_id"]
+    above = spans.select(*key, "parent_span_id", "name", "is_entry", "service_key")
+    walking = running.select("path", "signal", "service_key", "name", *key).with_columns(at=pl.col("span_id"))
+    found = []
+    for _ in range(32):
+        step = walking.join(
+            above.select(
+                "trace_id", at="span_id", up="parent_span_id", above="name", entry="is_entry", of="service_key"
+            ),
+            on=["trace_id", "at"],
+            how="left",
+        )
+        arrived = step["entry"].fill_null(value=False) & (step["of"] == step["service_key"])
+        found.append(step.filter(arrived).select("path", "signal", "service_key", endpoint="above"))
+        lost = (
+            step["entry"].is_null() | step["up"].is_null() | (step["of"] != step["service_key"]).fill_null(value=True)
+        )
+        found.append(step.filter(~arrived & lost).select("path", "signal", "service_key", endpoint="name"))
+        walking = step.filter(~arrived & ~lost).with_columns(at="up").select(walking.columns)
+        if walking.is_empty():
+            break
+    return pl.concat(found)
+
+
+def _file_of(file: str | None, function: str | None, paths: Sequence[str]) -> tuple[str, str]:
+    """The one of the paths that a span's place means, and by which attribute; empty where none or several."""
+    if file:
+        parts = file.replace("\\", "/").split("/")
+        best = _longest({path: _common_end(parts, path.split("/")) for path in paths}, least=1)
+        return (best, "code.file.path") if best else ("", "")
+    names = (function or "").replace("::", ".").replace("/", ".").split(".")
+    modules = {path: path.rsplit(".", 1)[0].removesuffix("/__init__").split("/") for path in paths}
+    ends = {
+        path: max((_common_end(names[:n], module) for n in range(1, len(names))), default=0)
+        for path, module in modules.items()
+    }
+    best = _longest(ends, least=min(2, max((len(module) for module in modules.values()), default=1)))
+    return (best, "code.function.name") if best else ("", "")
+
+
+def _common_end(some: Sequence[str], others: Sequence[str]) -> int:
+    n = 0
+    for mine, other in zip(reversed(some), reversed(others), strict=False):
+        if mine != other:
+            break
+        n += 1
+    return n
+
+
+def _longest(ends: Mapping[str, int], *, least: int) -> str:
+    most = max(ends.values(), default=0)
+    best = [path for path, n in ends.items() if n == most]
+    return best[0] if most >= least and len(best) == 1 else ""
+
+
+def callers(edges: pl.DataFrame, services: Sequence[str], most: int = 3) -> list[tuple[str, str, int, int]]:
+    """Services that call the given ones, directly or through others: (service, whom it calls, distance, calls).
+
+    Args:
+        edges: caller_key, callee_key, n_calls; any number of rows a pair.
+        services: Service keys.
+        most: Largest distance.
+    """
+    calls = edges.group_by("caller_key", "callee_key").agg(pl.col("n_calls").sum())
+    by_callee: dict[str, list[tuple[str, int]]] = {}
+    for caller, callee, n in calls.sort("n_calls", "caller_key", descending=[True, False]).iter_rows():
+        by_callee.setdefault(callee, []).append((caller, n))
+    seen, edge, found = set(services), list(services), list[tuple[str, str, int, int]]()
+    for distance in range(1, most + 1):
+        following = []
+        for callee in edge:
+            for caller, n in by_callee.get(callee, ()):
+                if caller not in seen:
+                    seen.add(caller)
+                    following.append(caller)
+                    found.append((caller, callee, distance, n))
+        edge = following
+    return found
