@@ -299,3 +299,13 @@ def test_a_family_is_data(report: Report) -> None:
 
     assert more.query(START).count("timestamp '2026-01-05 00:00:00'") == 1
     assert "$since" not in more.query(START)
+
+
+def test_of_a_huge_history_the_newest_revisions_are_taken(con: duckdb.DuckDBPyConnection) -> None:
+    """The 5,250 results of 210 revisions; where 1,000 are the most, the newest 40 revisions with their 25 tests."""
+    family = ALL[0]
+
+    kept = ask(con, family.query(START).replace("3000000", "1000"))
+
+    assert {len(row["revisions"]) for row in kept} == {40}
+    assert {min(row["revisions"]) for row in kept} == {171}

@@ -15,6 +15,8 @@ from weaver_forge.insights.hypothesis import Hypothesis, Rows, Told, literal
 
 VERDICTS = "core_ci__test_verdicts"
 LEAST_REVISIONS = 20
+MOST_RESULTS = 3_000_000
+"""Of a repository, counted from the newest revision back: more would fill the memory and say the same."""
 
 _SEEN = """
 with seen as (
@@ -29,6 +31,14 @@ with seen as (
 ), ordered as (
     select *, dense_rank() over (partition by repo_id order by first_at, revision) as number
     from (select *, min(seen_at) over (partition by repo_id, revision) as first_at from seen)
+), newest as (
+    select repo_id, number
+    from (
+        select repo_id, number, sum(count(*)) over (partition by repo_id order by number desc) as so_far
+        from ordered
+        group by repo_id, number
+    )
+    where so_far <= $most
 )"""
 
 HISTORY = f"""-- grain: test{_SEEN}
@@ -39,9 +49,10 @@ select
     list(is_failed and not is_flaky order by number) as failed,
     coalesce(avg(duration_ms), 0) as duration_ms
 from ordered
+semi join newest using (repo_id, number)
 group by all
 order by repo_id, test_id
-"""  # noqa: S608 - a constant
+""".replace("$most", str(MOST_RESULTS))  # noqa: S608 - a constant
 
 _BETWEEN = 10_000_000
 """Revisions are numbered apart in each repository."""
