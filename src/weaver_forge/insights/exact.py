@@ -120,7 +120,7 @@ def above_expected(counts: npt.ArrayLike, chances: Sequence[Floats]) -> Floats:
         chances: For each, the chances of its units, any length.
     """
     k = np.asarray(counts, dtype=np.int64)
-    some = np.flatnonzero(k)  # none or more is certain, and most tests have none
+    some = np.flatnonzero(k).tolist()  # none or more is certain, and most tests have none
     found = np.ones(len(k))
     found[some] = _tails(k[some], [chances[i] for i in some], upper=True)
     return found
