@@ -28,6 +28,7 @@ VERBS = {
     "links": "assets.verbs.links",
     "intelligence": "assets.verbs.intelligence",
     "evolve": "assets.verbs.evolve",
+    "impact": "assets.verbs.impact",
     "rejected": "assets.verbs.rejected",
     "compact": "assets.verbs.compact",
     "demo": "assets.verbs.demo",

@@ -120,6 +120,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "weaver_forge.cli.semantic_diff:semantic_diff",
         "What a change means, file by file, and whether CI is needed for it.",
     ),
+    (
+        "Questions",
+        "impact",
+        "weaver_forge.cli.impact:impact",
+        "What a change touches: files, tests, endpoints, services, owners, and which signal says so.",
+    ),
     ("Questions", "benchmark", "weaver_forge.cli.loop:benchmark", "Measure a model or a reader on public data."),
 )
 SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
@@ -129,6 +135,7 @@ SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("tail", "weaver_forge.cli.ledger:tail", "The newest rows of a kind."),
             ("show", "weaver_forge.cli.ledger:show", "A decision or prediction with everything that hangs on it."),
             ("score", "weaver_forge.cli.ledger:score", "How predictions turned out, against the baseline."),
+            ("escapes", "weaver_forge.cli.escapes:escapes", "What became of real failures: caught, escaped, unstable."),
             ("verify", "weaver_forge.cli.ledger:verify", "Check every row, the hash chain and its daily roots."),
             ("export", "weaver_forge.cli.ledger:export", "Rows of any kind as JSON lines, CSV or Parquet."),
         ),

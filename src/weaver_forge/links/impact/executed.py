@@ -79,7 +79,7 @@ def by_file(
             ties.setdefault(path, []).append(Reason(signal="own", fact="the change touches it", strength=_OWN))
     for path, reached in (graph.dependents(changed) if graph else {}).items():
         strength = _IMPORTED / reached.distance
-        through = f" through {len(reached.via) - 2} others" if reached.distance > 1 else ""
+        through = f" through {_listed(reached.via[1:-1])}" if reached.distance > 1 else ""
         fact = f"imports {reached.via[-1]}{through}"
         ties.setdefault(path, []).append(Reason(signal="import", fact=fact, strength=strength))
     names = {stem(path): path for path in changed if not is_test(path)}
@@ -95,6 +95,10 @@ def by_file(
             score = max(reason.strength for reason in reasons)
             made += [Affected(name=test, score=score, reasons=tuple(reasons)) for test in of_file.get(path, [path])]
     return made
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def tests_touched(*lists: Sequence[Affected]) -> list[Affected]:
@@ -116,3 +120,30 @@ def _left(each: Affected) -> float:
     for strength in best.values():
         left *= 1 - strength
     return left
+
+
+def test_files(tests: Mapping[str, str | None], paths: Sequence[str]) -> dict[str, str]:
+    """Test -> its file: as its reports name it, else the test file whose path its name spells; absent where neither.
+
+    Args:
+        tests: Test -> file as reported, or None.
+        paths: Known files.
+    """
+    spelled: dict[str, str] = {}
+    for path in paths:
+        if is_test(path):
+            parts = path.rsplit(".", 1)[0].split("/")
+            for n in range(len(parts)):
+                spelled.setdefault(".".join(parts[n:]), path)
+    found = {}
+    known = set(paths)
+    for test, file in tests.items():
+        if file and file in known:
+            found[test] = file
+            continue
+        words = test.split("::")[0].replace("/", ".").removesuffix(".py").split(".")
+        ends = (".".join(words[begin:end]) for end in range(len(words), 0, -1) for begin in range(end))
+        named = next((spelled[end] for end in ends if end in spelled), file)
+        if named:
+            found[test] = named
+    return found

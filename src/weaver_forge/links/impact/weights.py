@@ -15,6 +15,9 @@ from weaver_forge.links.impact.grouped import Floats, Ints
 
 _STEPS = 25
 _TOLERANCE = 1e-6
+_ENOUGH = 1e-4
+"""A step that raises the log likelihood by a smaller part changes no order."""
+
 _EDGE = 6.0
 """Standard deviations beyond which a signal counts as that much: a line must not be drawn on into the unseen."""
 
@@ -146,7 +149,7 @@ def fit(examples: Examples, prior: Weights, pull: float) -> Weights:
                 break
             size /= 2
         weight, gain, value = tried, better - value, better
-        if gain < _TOLERANCE * abs(value):
+        if gain < _ENOUGH * abs(value):
             break
     return calibrated(replace(prior, weight=weight), examples)
 
