@@ -293,6 +293,7 @@ def test_of_a_ranking_it_is_said_that_the_record_does_not_say_what_waited(ledger
 
     assert row["as_it_was"] is None
     assert row["why"]
+    assert row["escapes"] == []
     assert (row["if_enforced"]["caught"], row["if_enforced"]["escaped"]) == (1, 1)
 
 
@@ -309,6 +310,7 @@ def test_what_a_ranking_left_for_later_is_counted_in_the_three_buckets(ledger: L
     assert row["action"] == "leave"
     assert (was["caught"], was["escaped"], was["unstable"]) == (1, 1, 1)
     assert row["if_enforced"]["escaped"] == 1
+    assert [(one["hook"], one["subject"]["test_id"]) for one in row["escapes"]] == [("ci", "tests/a.py::t1")]
 
 
 def test_in_shadow_nothing_escaped_and_what_would_have_is_counted_beside(ledger: Ledger) -> None:
@@ -345,3 +347,25 @@ def test_the_command_needs_nothing_but_the_ledger_and_says_facts_before_the_scor
     order = ["touches a hot file", "Unavailable", "incidents", "Score", "Rules that fired", "the same verdict"]
     assert [out.index(part) for part in order] == sorted(out.index(part) for part in order)
     assert {path.name.split(".")[0] for path in tmp_path.iterdir()} <= {"ledger", "weaver-forge"}
+
+
+def test_the_command_counts_the_buckets_and_names_what_escaped(
+    ledger: Ledger, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_tests(ledger, 0.5, 0.001, left=left(1))
+    resolve(ledger, 50, 1.0)
+    resolve(ledger, 51, 1.0)
+    (tmp_path / "weaver-forge.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEAVER_FORGE_LEDGER_URL", ledger_url)
+
+    codes = [run(["ledger", "escapes"]), run(["ledger", "escapes", "--since", "2027-01-01"])]
+
+    out = capsys.readouterr().out
+    assert codes == [0, 0]
+    assert "as it was" in out
+    assert "insufficient data: 1 of 30" in out
+    assert "tests/a.py::t1" in out
+    assert "No hook has decided" in out
+    with pytest.raises(UsageError, match="no date"):
+        run(["ledger", "escapes", "--since", "soon"])

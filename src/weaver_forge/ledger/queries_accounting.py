@@ -4,6 +4,7 @@ Put here how decisions are joined with what became of their subjects. Counting i
 that replays are counted by.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from weaver_forge.autonomy.accounting import NEEDED, ROWS, account
+from weaver_forge.autonomy.accounting import ESCAPED, NEEDED, ROWS, account, bucket
 from weaver_forge.contracts.values import Verdict
 from weaver_forge.ledger.canonical import instant_text
 from weaver_forge.policy import effective, in_force
@@ -46,8 +47,9 @@ def accounting(
         needed: Independent units with a real failure below which there is no rate.
 
     Returns:
-        ``{entity, action, n_decisions, as_it_was, if_enforced, why}``; the two as
-        :class:`~weaver_forge.autonomy.accounting.Account`, as data; ``why`` one of them is None.
+        ``{entity, action, n_decisions, as_it_was, if_enforced, why, escapes}``; the two as
+        :class:`~weaver_forge.autonomy.accounting.Account`, as data; ``why`` one of them is None; ``escapes``: unit,
+        hook and subject of each real failure that was let through or left for later, where the record says which.
     """
     with ledger.one_view():
         decided = _newest(ledger, decision, since, hook)
@@ -70,6 +72,7 @@ def accounting(
                 "n_decisions": len({row["decision_id"] for row in rows}),
                 "as_it_was": asdict(account(_frame(rows, known, was), needed=needed)) if is_said else None,
                 "if_enforced": asdict(account(_frame(rows, known, would), needed=needed)),
+                "escapes": _escapes(rows, known, was) if is_said else [],
                 "why": "" if is_said else "which subjects a hook left for later is not in the record",
             }
         )
@@ -95,6 +98,7 @@ def _newest(ledger: "Reading", decision: str, since: datetime | None, hook: str)
             "entity": row["entity"],
             "action": row["action"] or "",
             "unit": row["unit"],
+            "hook": row["hook"],
             "prediction_id": prediction_id,
             "policy_sha256": row["policy_sha256"],
             "was_held": was,
@@ -119,18 +123,31 @@ def _covered(row: Mapping[str, Any]) -> tuple[list[bool | None], list[bool | Non
     return [row["exit_code"] != 0] * n, [row["verdict"] in _HELD] * n
 
 
-_UNKNOWN = (None, None, "pending", None)
+def _escapes(
+    rows: Sequence[Mapping[str, Any]], known: Mapping[str, tuple[Any, ...]], covered: Sequence[bool]
+) -> list[dict[str, Any]]:
+    """Real failures that were let through or left for later, by name."""
+    frame = _frame(rows, known, list(covered)).with_columns(bucket())
+    return [
+        {"unit": row["unit"], "hook": row["hook"], "subject": json.loads(known[row["prediction_id"]][4])}
+        for row, which in zip(rows, frame["bucket"], strict=True)
+        if which == ESCAPED
+    ]
+
+
+_UNKNOWN = (None, None, "pending", None, "{}")
 
 
 def _predicted(ledger: "Reading", ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Prediction -> probability, and outcome, maturity and link_method of its newest outcome."""
+    """Prediction -> probability; outcome, maturity and link_method of its newest outcome; its subject as JSON."""
     found: dict[str, tuple[Any, ...]] = {}
     for begin in range(0, len(ids), _CHUNK):
         named = {f"p{number}": value for number, value in enumerate(ids[begin : begin + _CHUNK])}
         listed = ", ".join(f":{name}" for name in named)
         sql = (
             "-- grain: prediction\nselect p.prediction_id, p.probability, o.outcome, coalesce(o.maturity, 'pending'), "
-            "o.link_method from predictions p left join newest_outcomes o on o.prediction_id = p.prediction_id "
+            "o.link_method, p.subject from predictions p "
+            "left join newest_outcomes o on o.prediction_id = p.prediction_id "
             f"where p.prediction_id in ({listed})"
         )
         found |= {row[0]: tuple(row[1:]) for row in ledger.select(sql, named)}
