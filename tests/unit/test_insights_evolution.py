@@ -179,7 +179,7 @@ def test_hot_files_are_proposed_for_protection_unless_they_are_protected(con: du
     assert [each.subject["path"] for each in without if each.kind == "protect_path"] == ["lib/web/[x].py"]
     assert {"split_file", "decouple_folders"} <= {each.kind for each in found}
     assert all(each.area in AREAS and each.check.query and each.way_back for each in found)
-    assert "slow operations: insufficient data: 0 rows" in missing
+    assert "slow operations: insufficient data: 0 of 1 rows of core_trace__operation_minutes" in missing
 
 
 def test_an_estimate_says_what_is_measured_and_what_is_assumed(con: duckdb.DuckDBPyConnection) -> None:

@@ -55,12 +55,20 @@ def items(
         ("sensitive attributes", ("core_semantic__findings",), SENSITIVE, _sensitive),
     )  # fmt: skip
     for name, tables, sql, make in asked:
-        rows = ask(sql.replace("$since", literal(since))) if set(tables) <= set(present) else []
-        found = make(rows)
-        made += found
-        if not rows:
-            missing.append(f"{name}: {'insufficient data: 0 rows' if set(tables) <= set(present) else 'no data'}")
+        lacking = _lacking(ask, present, tables)
+        if lacking:
+            missing.append(f"{name}: {lacking}")
+        else:
+            made += make(ask(sql.replace("$since", literal(since))))
     return made, missing
+
+
+def _lacking(ask: Callable[[str], Rows], present: Sequence[str], tables: Sequence[str]) -> str:
+    """Why nothing can be counted; empty where it can."""
+    if absent := sorted(set(tables) - set(present)):
+        return f"no data: {', '.join(absent)} not published here"
+    n = ask(f"select count(*) as n from {tables[0]}")[0]["n"]  # noqa: S608 - a declared name
+    return "" if n else f"insufficient data: 0 of 1 rows of {tables[0]}"
 
 
 def _hot(rows: Rows, days: float, protects: Callable[[str], Sequence[str]], holding: Sequence[str]) -> list[Item]:
