@@ -253,7 +253,7 @@ def test_the_same_rows_give_the_same_answer(rows: dict[str, Rows | None], report
 
 
 def test_shuffled_data_give_an_insight_in_at_most_one_run_of_twenty(rows: dict[str, Rows | None]) -> None:
-    """All families together, every one with its units exchanged; twelve runs here, none of which says anything; 300 gave none either."""
+    """All families together, every one with its units exchanged; 300 runs gave none."""
     rng = np.random.default_rng(17)
     runs = 12
 
