@@ -14,8 +14,8 @@ from assets.verbs.benchmark import read_sets
 from weaver_forge import settings
 
 OUTSIDE = settings.test_data()
-SETS = ("coleman-dune", "retecs-iofrol")
-"""A quiet history, and after it one in which failures are thirty times as frequent: a drift that nobody announced."""
+SETS = ("coleman-dune", "tcpci-angel", "retecs-iofrol")
+"""A quiet history; one in which failures are sixteen times as frequent, a drift that nobody announced; a long one."""
 
 
 @pytest.mark.outside
@@ -43,5 +43,4 @@ def test_autonomy_is_refused_given_and_withdrawn_and_no_test_is_left_out_twice_h
     assert found.n_actions > 1_000
     assert found.n_uncertain <= found.n_kills  # at most one was under way when the hook died
     assert (given["bound"] >= 0.95, given["n_trials"] >= 88) == (True, True)
-    assert taken["level"] == "assisted"
-    assert taken["cause"] in {"drift", "precision", "calibration"}
+    assert (taken["level"], taken["cause"]) == ("assisted", "drift")
