@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+RULES = 1
+"""Version of the rules. Raise it when another class may come out of the same texts: stored ones are then made anew."""
+
 
 class ChangeClass(StrEnum):
     """What a change means, the least severe first; what cannot be told is behaviour."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 _WORDS = re.compile(
     rb"""(?ix)
     noqa | nolint | nosec\b | nosonar | noinspection | nopep8 | skipcq | pragma | no[-_ ]?cover | type:
-    | pylint | pyright | pytype | mypy | flake8 | \bisort | \byapf | \bfmt: | \bruff\b | \bblack: | cython | distutils
+    | pylint | \bpyright | pytype | mypy | flake8 | \bisort | \byapf | \bfmt: | \bruff\b | \bblack: | cython | distutils
     | coding[:=] | -\*- | \bvim?: | \bex: | ///\s*script | doctest | \bbats\b
     | eslint | tslint | jshint | jslint | stylelint | biome | oxlint | \bdeno- | prettier | istanbul | \b[cv]8\b
     | webpack | /\*\s*(globals?|exported)\b | sourcemappingurl | sourceurl | <reference | <amd- | __pure__
