@@ -314,17 +314,13 @@ def test_a_shallow_clone_without_the_parent_is_refused(shop: tuple[Path, list[st
 
 def test_the_command_needs_no_table_library(shop: tuple[Path, list[str]]) -> None:
     """It runs in hooks, where the base alone is installed."""
-    said = subprocess.run(
-        (
-            sys.executable,
-            "-c",
-            "import sys; from weaver_forge.cli.app import run; run(['semantic-diff']);"
-            "print(sorted({'polars', 'pyarrow', 'deltalake', 'duckdb'} & set(sys.modules)))",
-        ),
-        cwd=shop[0],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    program = """
+import sys
+from weaver_forge.cli.app import run
+run(["semantic-diff"])
+print(sorted({"polars", "pyarrow", "deltalake", "duckdb"} & set(sys.modules)))
+"""
+
+    said = subprocess.run((sys.executable, "-c", program), cwd=shop[0], check=True, capture_output=True, text=True)
 
     assert said.stdout.splitlines()[-1] == "[]"

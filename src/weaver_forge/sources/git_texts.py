@@ -112,6 +112,38 @@ def classes_of(repository: Repository, entries: Iterable[Entry]) -> list[FileCla
     return [class_of_file(change) for change in changes_of(repository, entries)]
 
 
+def classes_of_each(repository: Repository, revisions: Sequence[str], *, n_files: int) -> dict[str, list[FileClass]]:
+    """The classes of the files of some commits against their first parents, until ``n_files`` files have been read.
+
+    Of a commit that is begun all files are read, but for one of more than ``n_files``: its texts are not looked at.
+    A commit that was not reached is left out; one that is not in this clone has no files.
+
+    Raises:
+        SourceError: If git fails.
+    """
+    there = _sizes(repository, revisions)
+    found: dict[str, list[FileClass]] = {revision: [] for revision in revisions if revision not in there}
+    entries: list[tuple[str, Entry]] = []
+    for revision, listed in entries_of_each(repository, [revision for revision in revisions if revision in there]):
+        if len(entries) >= n_files:
+            break
+        if len(listed) > n_files:
+            found[revision] = [_by_name(entry) for entry in listed]
+            continue
+        found[revision] = []
+        entries += [(revision, entry) for entry in listed]
+    changes = changes_of(repository, [entry for _, entry in entries])
+    for (revision, _), change in zip(entries, changes, strict=True):
+        found[revision].append(class_of_file(change))
+    return found
+
+
+def _by_name(entry: Entry) -> FileClass:
+    unknown = "one of too many files to look at" if _is_read(entry) else ""
+    change = FileChange(path=entry.path, old_path=entry.old_path, special=entry.special, unknown=unknown)
+    return class_of_file(change)
+
+
 def readers_in(repository: Repository, revision: str, files: Sequence[FileClass]) -> Readers:
     """Search a revision for what reads the documentation that changed.
 

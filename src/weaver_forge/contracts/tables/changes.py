@@ -111,3 +111,48 @@ CORE_CHANGES_BLAMES = Table(
     ),
     key=("repo_id", "revision", "fix_revision", "method"),
 )
+
+_SEMANTIC_CLASS = "docs, format, comment, docstring, rename, test_only, config or behaviour; unknown is behaviour."
+
+CORE_CHANGES_SEMANTICS = Table(
+    layer="core",
+    source="changes",
+    entity="semantics",
+    grain="change whose meaning was looked at, the newest of each repository first",
+    columns=(
+        REPO_ID,
+        REVISION,
+        Column(
+            "semantic_class",
+            "VARCHAR",
+            f"Class of its most severe file: {_SEMANTIC_CLASS} Null when it touches no file, or is no longer in the"
+            " clone.",
+            nullable=True,
+        ),
+        Column("n_harmless", "INTEGER", "Files of the classes docs, format, comment and docstring."),
+        Column("n_files", "INTEGER", "Files looked at."),
+        Column("rules", "INTEGER", "Version of the rules that gave the class."),
+        Column("committed_at", "TIMESTAMP", "Committer time, UTC."),
+        KNOWN_AT,
+    ),
+    key=("repo_id", "revision"),
+    replace_by=("repo_id", "revision"),
+)
+
+CORE_CHANGES_FILE_SEMANTICS = Table(
+    layer="core",
+    source="changes",
+    entity="file_semantics",
+    grain="file touched by a change whose meaning was looked at",
+    columns=(
+        REPO_ID,
+        REVISION,
+        Column("path", "VARCHAR", "Path after the change; of a deleted file, before it."),
+        Column("semantic_class", "VARCHAR", f"As the file itself tells: {_SEMANTIC_CLASS}"),
+        Column("reason", "VARCHAR", "Why, in words."),
+        Column("committed_at", "TIMESTAMP", "Committer time, UTC."),
+        KNOWN_AT,
+    ),
+    key=("repo_id", "revision", "path"),
+    replace_by=("repo_id", "revision"),
+)
