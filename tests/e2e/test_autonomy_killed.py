@@ -9,11 +9,14 @@ import pytest
 from assets.measuring.decision_stream import DECISION, predicted, spliced
 from assets.measuring.killed_stream import survive
 from assets.predicting import SEED
-from assets.verbs.autonomy_benchmark import BARS, POLICY
+from assets.verbs.autonomy_benchmark import POLICY
 from assets.verbs.benchmark import read_sets
 from weaver_forge import settings
 
 OUTSIDE = settings.test_data()
+STRICT = "    actions: {skip_tests: {bar: 0.95, evidence: {drift_distance: 0.2}}}\n"
+"""The product's default is less easily alarmed; a drift of 0.25 is what the second history brings."""
+
 SETS = ("coleman-dune", "tcpci-angel", "retecs-iofrol")
 """A quiet history; one in which failures are sixteen times as frequent, a drift that nobody announced; a long one."""
 
@@ -32,7 +35,7 @@ def test_autonomy_is_refused_given_and_withdrawn_and_no_test_is_left_out_twice_h
     stream = spliced([by_name[name] for name in SETS])
     (tmp_path / "lived").mkdir()
 
-    found = survive(stream, tmp_path / "lived", POLICY + BARS["test"], mean_s=4.0, rng=np.random.default_rng(1))
+    found = survive(stream, tmp_path / "lived", POLICY + STRICT, mean_s=4.0, rng=np.random.default_rng(1))
 
     given = next(change for change in found.changes if change["level"] == "autonomous")
     taken = next(change for change in found.changes if change["previous_level"] == "autonomous")
