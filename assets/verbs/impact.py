@@ -18,9 +18,9 @@ from assets.impact_tables import newest_spans, of_snapshot
 from assets.resources import Emit
 from weaver_forge.errors import SourceError, UsageError
 from weaver_forge.links.impact.blast import Blast, Known, blast
-from weaver_forge.links.impact.executed import test_files
+from weaver_forge.links.impact.executed import files_of_tests
 from weaver_forge.links.impact.history import History, history
-from weaver_forge.links.impact.learning import Learned, examples, learn, newest, questions
+from weaver_forge.links.impact.learning import MOST_QUESTIONS, PULLS, Learned, examples, learn, newest, questions
 from weaver_forge.links.impact.owners import PLACES, read_codeowners
 from weaver_forge.links.impact.prior import PRIOR
 from weaver_forge.links.impact.python_imports import ImportGraph
@@ -34,7 +34,8 @@ MOST_LISTED = 50
 MOST_RECENT = 3_000
 """Changes that git is asked for where the history was not ingested."""
 
-QUICK_QUESTIONS = 600
+QUICK_QUESTIONS = 400
+QUICK_PULLS = (30.0,)
 MANY_FILES = 4_000
 """Files of a history beyond which weights are learned only when that is asked for: it would take long."""
 
@@ -72,7 +73,7 @@ def impact(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
         files=files,
         graph=ImportGraph(texts) if texts else None,
         coverage=stored.coverage,
-        tests=test_files(stored.tests, [*known_history.paths.names, *texts]) if stored.tests else None,
+        tests=files_of_tests(stored.tests, [*known_history.paths.names, *texts]) if stored.tests else None,
         failures=stored.failures,
         spans=spans,
         edges=stored.edges,
@@ -101,8 +102,8 @@ def _learned(settings: Settings, repo_id: str, known: History, *, fresh: bool) -
         return found
     if not fresh and len(known.paths.names) > MANY_FILES:
         return Learned(PRIOR, "other repositories' changes; `weaver-forge impact --learn` learns from this one's", 0)
-    most = 2_000 if fresh else QUICK_QUESTIONS
-    learned = learn(examples(known, *newest(*questions(known, 0, known.n), most)), PRIOR)
+    most, pulls = (MOST_QUESTIONS, PULLS) if fresh else (QUICK_QUESTIONS, QUICK_PULLS)
+    learned = learn(examples(known, *newest(*questions(known, 0, known.n), most)), PRIOR, pulls)
     kept.parent.mkdir(parents=True, exist_ok=True)
     document = {"weights": learned.weights.as_data(), "source": learned.source, "n_changes": learned.n_changes}
     part = kept.with_suffix(".part")

@@ -77,7 +77,8 @@ def recent_changes(repository: Repository, revision: str, most: int) -> pl.DataF
         rows += [(commit, name, author.lower(), at, at, 0, 0) for name in names if name]
     instant = pl.Datetime("us")
     schema: dict[str, pl.DataType] = {
-        "revision": pl.String(), "path": pl.String(), "author": pl.String(), "committed_at": instant, "known_at": instant,
+        "revision": pl.String(), "path": pl.String(), "author": pl.String(),
+        "committed_at": instant, "known_at": instant,
         "n_added": pl.Int32(), "n_deleted": pl.Int32(),
     }  # fmt: skip
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -123,7 +123,7 @@ def _files(known: Known, changed: tuple[str, ...], author: str, at: datetime) ->
 
 
 def _tests(known: Known, changed: tuple[str, ...], files: Sequence[Affected]) -> list[Affected]:
-    return executed.tests_touched(
+    return executed.ranked_tests(
         executed.by_coverage(known.coverage, changed) if known.coverage is not None else [],
         executed.by_failures(known.failures, changed) if known.failures is not None else [],
         executed.by_file(known.tests or {}, changed, files, known.graph),
@@ -166,7 +166,8 @@ def _services(known: Known, changed: tuple[str, ...], ran: list[Affected]) -> li
     score = {each.name: each.score for each in own}
     calling = []
     for caller, callee, distance, n in runtime.callers(known.edges, [each.name for each in own]):
-        score[caller] = strength = score[callee] * _CALLS
+        strength = score[callee] * _CALLS
+        score[caller] = max(score.get(caller, 0.0), strength)
         fact = f"calls {callee} ({n} calls)" + (f", {distance} calls away from the change" if distance > 1 else "")
         calling.append(
             Affected(name=caller, score=strength, reasons=(Reason(signal="call", fact=fact, strength=strength),))

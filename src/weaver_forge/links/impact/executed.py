@@ -101,7 +101,7 @@ def _listed(paths: Sequence[str]) -> str:
     return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
-def tests_touched(*lists: Sequence[Affected]) -> list[Affected]:
+def ranked_tests(*lists: Sequence[Affected]) -> list[Affected]:
     """One list of tests: those with several ties first among equals, each with its strongest reasons."""
     ranked = together(*lists)
     scored = [(each, 1 - _left(each)) for each in ranked]
@@ -122,7 +122,7 @@ def _left(each: Affected) -> float:
     return left
 
 
-def test_files(tests: Mapping[str, str | None], paths: Sequence[str]) -> dict[str, str]:
+def files_of_tests(tests: Mapping[str, str | None], paths: Sequence[str]) -> dict[str, str]:
     """Test -> its file: as its reports name it, else the test file whose path its name spells; absent where neither.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 from weaver_forge.links.impact.grouped import Floats, Ints
 from weaver_forge.links.impact.history import History
 from weaver_forge.links.impact.signals import NAMES, Asked, candidates
-from weaver_forge.links.impact.weights import Examples, Weights, calibrated, fit
+from weaver_forge.links.impact.weights import Examples, Weights, calibrated, fit, times
 
 MOST_FILES = 30
 """Changes of more files are asked about no more: what belongs to them is no question of coupling."""
@@ -87,14 +87,20 @@ def examples(history: History, asked: Asked, about: Ints) -> Examples:
     )  # fmt: skip
 
 
-def learn(made: Examples, prior: Weights) -> Learned:
-    """Choose weights on the later part of the examples, and fit them on all."""
+def learn(made: Examples, prior: Weights, pulls: Sequence[float] = PULLS) -> Learned:
+    """Choose weights on the later part of the examples, and fit them on all.
+
+    Args:
+        made: Of one repository's changes.
+        prior: What is learned elsewhere.
+        pulls: How strongly own weights may be drawn to the prior; the best of these is taken, or the prior.
+    """
     changes = np.unique(made.change)
     if prior.names != NAMES or len(changes) < LEAST_CHANGES:
         return Learned(prior, "other repositories' changes: there are too few here", 0)
     later = made.change >= changes[int(len(changes) * (1 - _LATER))]
     before, after = made.of(~later), made.of(later)
-    tried = [(np.inf, prior), *((pull, fit(before, prior, pull)) for pull in PULLS)]
+    tried = [(np.inf, prior), *((pull, fit(before, prior, pull)) for pull in pulls)]
     # Of equals the one that stays nearest to the prior.
     _, pull = max((mean_recall(after, score(weights, after)), pull) for pull, weights in tried)
     if pull == np.inf:
@@ -104,7 +110,7 @@ def learn(made: Examples, prior: Weights) -> Learned:
 
 def score(weights: Weights, made: Examples) -> Floats:
     """Score of each candidate."""
-    total: Floats = weights.standardised(made.x) @ weights.weight
+    total: Floats = times(weights.standardised(made.x), weights.weight)
     return total
 
 

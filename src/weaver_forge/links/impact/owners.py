@@ -81,8 +81,10 @@ def _matcher(pattern: str) -> re.Pattern[str]:
 
 
 def _translated(body: str) -> Iterator[str]:
-    for piece in re.split(r"(\*\*/|/\*\*|\*\*|\*|\?)", body):
-        yield {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece))
+    for piece in re.split(r"(/\*\*/|\*\*/|/\*\*|\*\*|\*|\?)", body):
+        yield {"/**/": "/(?:.*/)?", "**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(
+            piece, re.escape(piece)
+        )
 
 
 def authorship(files: pl.DataFrame, paths: Sequence[str], at: object) -> pl.DataFrame:

@@ -122,6 +122,8 @@ def callers(edges: pl.DataFrame, services: Sequence[str], most: int = 3) -> list
                 if caller not in seen:
                     seen.add(caller)
                     following.append(caller)
-                    found.append((caller, callee, distance, n))
+                elif distance > 1 or caller == callee:  # of those that are asked about only their own calls
+                    continue
+                found.append((caller, callee, distance, n))
         edge = following
     return found

@@ -18,6 +18,7 @@ _TOLERANCE = 1e-6
 _ENOUGH = 1e-4
 """A step that raises the log likelihood by a smaller part changes no order."""
 
+_PIECE = 128
 _EDGE = 6.0
 """Standard deviations beyond which a signal counts as that much: a line must not be drawn on into the unseen."""
 
@@ -54,7 +55,7 @@ class Weights:
 
     def probability(self, owner: Ints, x: Floats) -> Floats:
         """Probability that each candidate changes along with its owner; rows of an owner stand together."""
-        log_share = np.log(shares(owner, self.standardised(x) @ self.weight) + 1e-12)
+        log_share = np.log(shares(owner, times(self.standardised(x), self.weight)) + 1e-12)
         return 1 / (1 + np.exp(-(self.slope * log_share + self.shift)))
 
     def as_data(self) -> dict[str, Any]:
@@ -138,8 +139,8 @@ def fit(examples: Examples, prior: Weights, pull: float) -> Weights:
     weight = prior.weight.copy()
     value = _value(some.owner, z, wanted * count, weight, prior.weight, pull)
     for _ in range(_STEPS):
-        share = shares(some.owner, z @ weight)
-        slope = z.T @ ((wanted - share) * count) - pull * (weight - prior.weight)
+        share = shares(some.owner, times(z, weight))
+        slope = np.einsum("ij,i->j", z, (wanted - share) * count) - pull * (weight - prior.weight)
         step = np.linalg.solve(_curvature(some.owner, z, share, count) + pull * np.eye(len(weight)), slope)
         size = 1.0
         while True:
@@ -155,28 +156,43 @@ def fit(examples: Examples, prior: Weights, pull: float) -> Weights:
 
 
 def _value(owner: Ints, z: Floats, wanted: Floats, weight: Floats, prior: Floats, pull: float) -> float:
-    likelihood = wanted @ np.log(shares(owner, z @ weight) + 1e-300)
+    likelihood = wanted @ np.log(shares(owner, times(z, weight)) + 1e-300)
     return float(likelihood - pull / 2 * ((weight - prior) ** 2).sum())
 
 
 def _curvature(owner: Ints, z: Floats, share: Floats, count: Floats) -> Floats:
     begin = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
     mean = np.add.reduceat(z * share[:, None], begin, axis=0)
-    inner: Floats = z.T @ (z * (share * count)[:, None]) - (mean * count[begin][:, None]).T @ mean
+    inner: Floats = _inner(z, z * (share * count)[:, None]) - _inner(mean, mean * count[begin][:, None])
     return inner
+
+
+def times(z: Floats, weight: Floats) -> Floats:
+    """Weighted sum of each row, on one core: threads of a linear algebra library cost more than they bring here."""
+    total: Floats = np.einsum("ij,j->i", z, weight)
+    return total
+
+
+def _inner(some: Floats, others: Floats) -> Floats:
+    """Sum over rows of the products of their columns, in pieces that are too small to be spread over threads."""
+    whole = len(some) // _PIECE * _PIECE
+    pieces = (rows[:whole].reshape(-1, _PIECE, rows.shape[1]) for rows in (some, others))
+    left, right = pieces
+    total: Floats = np.matmul(left.transpose(0, 2, 1), right).sum(axis=0)
+    return total + some[whole:].T @ others[whole:]
 
 
 def calibrated(weights: Weights, examples: Examples) -> Weights:
     """Slope and shift such that of candidates with a probability p the part p was changed too (Newton, two numbers)."""
-    log_share = np.log(shares(examples.owner, weights.standardised(examples.x) @ weights.weight) + 1e-12)
+    log_share = np.log(shares(examples.owner, times(weights.standardised(examples.x), weights.weight)) + 1e-12)
     rows = np.stack([log_share, np.ones(len(log_share))], axis=1)
     count = examples.share[examples.owner]
     at = np.array([weights.slope, weights.shift])
     for _ in range(_STEPS):
-        p = 1 / (1 + np.exp(-rows @ at))
+        p = 1 / (1 + np.exp(-times(rows, at)))
         pull = np.array([weights.slope, weights.shift]) - at
-        slope = rows.T @ ((examples.is_changed - p) * count) + pull
-        step = np.linalg.solve((rows * (p * (1 - p) * count)[:, None]).T @ rows + np.eye(2), slope)
+        slope = np.einsum("ij,i->j", rows, (examples.is_changed - p) * count) + pull
+        step = np.linalg.solve(_inner(rows * (p * (1 - p) * count)[:, None], rows) + np.eye(2), slope)
         at += step * min(1.0, 2 / (np.abs(step).max() + 1e-12))
         if np.abs(step).max() < _TOLERANCE:
             break
