@@ -97,10 +97,10 @@ def overview_asset(
         for spec in deployment.specs
         for source, loss in spec.sources.items()
     ]
-    with deployment.warehouse.connect(read_only=True) as con:
+    with deployment.warehouse.connect() as con:  # held to the end: DuckDB opens its file once
         found = overview.overview(con, SOURCES, needs, settings.now())
-    overview.write(settings.overview, found)
-    note(deployment, OVERVIEW, _counted(deployment))
+        overview.write(settings.overview, found)
+        note(deployment, OVERVIEW, _counted(deployment))
     stored = {row["source"]: row["n_rows"] for row in found["sources"]}
     refused = {f"{row['source']}_refused": row["n_refused"] for row in found["sources"] if row["n_refused"]}
     return dg.MaterializeResult(metadata={**stored, **refused})
@@ -108,7 +108,10 @@ def overview_asset(
 
 def overview_holds(deployment: Deployment) -> bool:
     """Whether counting again would give what ``doctor`` reads."""
-    return deployment.settings.overview.is_file() and noted(deployment).get(OVERVIEW) == _counted(deployment)
+    if not deployment.settings.overview.is_file():
+        return False
+    with deployment.warehouse.connect(read_only=True):  # held: DuckDB opens its file once
+        return noted(deployment).get(OVERVIEW) == _counted(deployment)
 
 
 def _counted(deployment: Deployment) -> str:

@@ -88,23 +88,26 @@ def table_assets(
             deployment.step(name, _in_words(days))
             said = write(context, deployment)
             yield from results(deployment, tables, said, days=days)
-        elif is_unchanged(deployment, name, upstream, made):
-            deployment.emit({"event": "progress", "step": name, "message": "unchanged"})
-            yield from _as_stored(tables)
         else:
-            yield from _anew(context, deployment)
+            yield from _kept_or_anew(context, deployment)
 
-    def _anew(context: dg.AssetExecutionContext, deployment: Deployment) -> Iterator[dg.MaterializeResult[Any]]:
-        deployment.step(name)
+    def _kept_or_anew(context: dg.AssetExecutionContext, deployment: Deployment) -> list[dg.MaterializeResult[Any]]:
         with deployment.warehouse.connect():  # held to the end: DuckDB opens its file once, not at every table
-            begun = origin(deployment, upstream, ())
-            said = write(context, deployment)
-            found = list(results(deployment, tables, said))
-            sound = all(check.passed for result in found for check in result.check_results or ())
-            # What another run wrote meanwhile may not have been read: it is read the next time.
-            if sound and origin(deployment, upstream, ()) == begun:
-                note(deployment, name, origin(deployment, upstream, made))
-        yield from found
+            if not is_unchanged(deployment, name, upstream, made):
+                return _anew(context, deployment)
+        deployment.emit({"event": "progress", "step": name, "message": "unchanged"})
+        return list(_as_stored(tables))
+
+    def _anew(context: dg.AssetExecutionContext, deployment: Deployment) -> list[dg.MaterializeResult[Any]]:
+        deployment.step(name)
+        begun = origin(deployment, upstream, ())
+        said = write(context, deployment)
+        found = list(results(deployment, tables, said))
+        sound = all(check.passed for result in found for check in result.check_results or ())
+        # What another run wrote meanwhile may not have been read: it is read the next time.
+        if sound and origin(deployment, upstream, ()) == begun:
+            note(deployment, name, origin(deployment, upstream, made))
+        return found
 
     return build
 

@@ -238,15 +238,16 @@ def _finish(
     unread: Sequence[Mapping[str, str]] = (),
 ) -> int:
     deployment = runner.deployment
-    if taken:
-        settle(deployment)
-        report_intake(deployment, runner.intakes, emit, begun=runner.begun)
-    report_notes(deployment.notes, emit)
-    if predicted:
-        report_predictions(deployment, emit)
-    report_gaps(deployment, emit)
-    if not predicted:
-        report_next(deployment, emit)
+    with deployment.warehouse.connect(read_only=True):  # held: DuckDB opens its file once, not at every question
+        if taken:
+            settle(deployment)
+            report_intake(deployment, runner.intakes, emit, begun=runner.begun)
+        report_notes(deployment.notes, emit)
+        if predicted:
+            report_predictions(deployment, emit)
+        report_gaps(deployment, emit)
+        if not predicted:
+            report_next(deployment, emit)
     for problem in deployment.problems:
         emit(
             {
