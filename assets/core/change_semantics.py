@@ -32,9 +32,9 @@ NAME = "core_change_semantics"
 TABLES = (CORE_CHANGES_SEMANTICS, CORE_CHANGES_FILE_SEMANTICS)
 
 CHANGES_A_RUN = 200
-"""Changes of a repository that one run looks at: about two seconds of CPU."""
-FILES_A_RUN = 600
-"""Files that one run reads at most; of the change that goes beyond it, all files are read."""
+"""Changes of a repository that one run looks at."""
+FILES_A_RUN = 400
+"""Files after which a run begins no other change: under two seconds of CPU (a first ingest may run twice)."""
 REACH = 5_000
 """Changes of a repository that are looked at in all, the newest."""
 

@@ -12,9 +12,10 @@ import tokenize
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from weaver_forge.changes.semantic.classes import ChangeClass, Finding, behaviour
-from weaver_forge.changes.semantic.docstrings import PYTHON_READERS, PYTHON_WORDS, examples
+from weaver_forge.changes.semantic.docstrings import PYTHON_READERS, PYTHON_WORDS
 from weaver_forge.changes.semantic.pragmas import Comment, changed_read
 
 _LINES = re.compile(
@@ -22,6 +23,7 @@ _LINES = re.compile(
     rb"|open\(__file__|inspect\.stack|Path\(__file__\)\.read"
 )
 """Code that reads lines or their numbers: moving a line changes what it sees."""
+_BODIES = frozenset({"body", "orelse", "finalbody"})
 _SKIPPED = frozenset({
     tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER,
 })  # fmt: skip
@@ -35,36 +37,77 @@ def compare_python(old: bytes, new: bytes) -> Finding:
         return behaviour(f"it does not parse as Python: {_first_line(error)}")
     if warned_before != warned_after:
         return behaviour("the compiler warns of other things than before")
-    if same_tree(before, after):
+    difference = compare_trees(before, after)
+    if difference is None:
+        return behaviour("the syntax tree changed")
+    if not difference.changed:
         return _beside(old, new) or _comments(old, new)
-    return _documented(old, new, before, after)
+    return _documented(old, new, before, after, difference)
 
 
-def same_tree(one: ast.AST, other: ast.AST) -> bool:
-    """Whether two syntax trees are equal but for positions and how strings are written."""
+@dataclass(slots=True)
+class Documentation:
+    """Where two trees differ that are equal otherwise: strings that are statements, all but the first dropped.
+
+    Args:
+        before: Those of bodies in which they changed.
+        after: The same after.
+    """
+
+    before: Counter[str] = field(default_factory=Counter)
+    after: Counter[str] = field(default_factory=Counter)
+    changed: bool = False
+
+
+def compare_trees(one: ast.AST, other: ast.AST) -> Documentation | None:
+    """Compare two syntax trees but for positions, how strings are written, and documentation.
+
+    Gives what differs in documentation, and None where something else does.
+    """
+    said = Documentation()
     pairs: list[tuple[object, object]] = [(one, other)]
     while pairs:
         a, b = pairs.pop()
         if a.__class__ is not b.__class__:
-            return False
-        if isinstance(a, ast.Constant):
-            assert isinstance(b, ast.Constant)
-            if not _same_constant(a.value, b.value):
-                return False
-        elif isinstance(a, ast.AST):
-            pairs.extend((getattr(a, name, None), getattr(b, name, None)) for name in a._fields)
-        elif isinstance(a, list):
-            assert isinstance(b, list)
-            if len(a) != len(b):
-                return False
-            pairs.extend(zip(a, b, strict=True))
-        elif a != b:
-            return False
-    return True
+            return None
+        if isinstance(a, ast.Constant) or not isinstance(a, ast.AST):
+            if not _same_leaf(a, b):
+                return None
+            continue
+        for name in a._fields:
+            x, y = getattr(a, name, None), getattr(b, name, None)
+            if x.__class__ is list and y.__class__ is list:
+                if name in _BODIES:
+                    x, y = _undocumented(a, name, x, y, said)
+                if len(x) != len(y):
+                    return None
+                pairs.extend(zip(x, y, strict=True))
+            elif x is not y:
+                pairs.append((x, y))
+    return said
 
 
-def _same_constant(a: object, b: object) -> bool:
+def _undocumented(
+    node: ast.AST, name: str, before: list[ast.stmt], after: list[ast.stmt], said: Documentation
+) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    """Two bodies without their documentation; what of it changed is noted."""
+    places = [[(n, _text_of(each)) for n, each in enumerate(body) if _is_text(each)] for body in (before, after)]
+    if not any(places):
+        return before, after
+    if places[0] != places[1]:
+        said.changed = True
+        said.before.update(text for _, text in places[0])
+        said.after.update(text for _, text in places[1])
+    x, y = ([each for each in body if not _is_text(each)] for body in (before, after))
+    if name == "body" and not isinstance(node, ast.Module):  # nothing but its documentation does what `pass` does
+        x, y = x or ([ast.Pass()] if before else []), y or ([ast.Pass()] if after else [])
+    return x, y
+
+
+def _same_leaf(a: object, b: object) -> bool:
     """Equal and of one type: 1, 1.0 and True are three values, and so are 0.0 and -0.0."""
+    if isinstance(a, ast.Constant) and isinstance(b, ast.Constant):
+        a, b = a.value, b.value
     return a.__class__ is b.__class__ and (a == b if isinstance(a, str | bytes | int) else repr(a) == repr(b))
 
 
@@ -125,11 +168,8 @@ def comments_of(text: bytes) -> list[Comment]:
     return found
 
 
-def _documented(old: bytes, new: bytes, before: ast.Module, after: ast.Module) -> Finding:
-    """The class where the trees differ: documentation, if nothing else does and nobody uses it."""
-    said_before, said_after = _without_documentation(before), _without_documentation(after)
-    if not same_tree(before, after):
-        return behaviour("the syntax tree changed")
+def _documented(old: bytes, new: bytes, before: ast.Module, after: ast.Module, difference: Documentation) -> Finding:
+    """The class where nothing differs but documentation, if nobody uses it."""
     try:
         for text in (old, new):
             with warnings.catch_warnings(action="ignore"):
@@ -139,8 +179,8 @@ def _documented(old: bytes, new: bytes, before: ast.Module, after: ast.Module) -
     reader = _reader(old, before) or _reader(new, after)
     if reader:
         return behaviour(f"documentation changed, and the file may use it: {reader}")
-    differing = (said_before - said_after) + (said_after - said_before)
-    if any(examples(text.encode("utf-8", "surrogatepass")) or ">>>" in text for text in differing):
+    differing = (difference.before - difference.after) + (difference.after - difference.before)
+    if any(">>>" in text for text in differing):
         return behaviour("documentation changed that has examples which doctest runs")
     beside = _beside(old, new) or _comments(old, new)
     if beside.kind is ChangeClass.BEHAVIOUR:
@@ -148,23 +188,14 @@ def _documented(old: bytes, new: bytes, before: ast.Module, after: ast.Module) -
     return Finding(ChangeClass.DOCSTRING, "only documentation changed: the syntax tree without it is the same")
 
 
-def _without_documentation(tree: ast.Module) -> Counter[str]:
-    """Take strings that are statements out of a tree (the compiler drops all but the first); and give them."""
-    said: Counter[str] = Counter()
-    for node in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
-            body = getattr(node, name, None)
-            if not isinstance(body, list) or not any(map(_is_text, body)):
-                continue
-            said.update(str(each.value.value) for each in body if _is_text(each))
-            kept: list[ast.stmt] = [each for each in body if not _is_text(each)]
-            # A body of nothing but its documentation does what `pass` does.
-            setattr(node, name, kept or ([ast.Pass()] if name == "body" and not isinstance(node, ast.Module) else []))
-    return said
-
-
 def _is_text(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _text_of(node: ast.stmt) -> str:
+    assert isinstance(node, ast.Expr)
+    assert isinstance(node.value, ast.Constant)
+    return str(node.value.value)
 
 
 def _reader(text: bytes, tree: ast.Module) -> str:
