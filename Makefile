@@ -35,8 +35,9 @@ demo: setup
 	rm -rf demo
 	$(BIN)/weaver-forge demo demo
 
+# Two files at a time: tests of one file share what they set up.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The next major DuckDB, in an environment of its own: stores, contracts and whatever computes in SQL.
 test-duckdb2: setup
