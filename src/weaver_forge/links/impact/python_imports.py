@@ -120,7 +120,7 @@ class ImportGraph:
             for _ in range(dots - 1):
                 folder = folder.rpartition("/")[0]
             yield from self._at(folder, parts, names)
-        elif parts:
+        elif parts and (parts[0] in self._roots or self._module(f"{folder}/{parts[0]}".lstrip("/"))):
             base = self._base(path)[0]
             others = sorted(
                 (root for root in self._roots.get(parts[0], ()) if root not in {folder, base}),
