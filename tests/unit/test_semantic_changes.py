@@ -14,6 +14,7 @@ from weaver_forge.changes.semantic.answer import answer, draw
 from weaver_forge.changes.semantic.classes import ChangeClass, FileClass, most_severe
 from weaver_forge.changes.semantic.diffs import changes_in
 from weaver_forge.changes.semantic.files import FileChange, class_of_file
+from weaver_forge.changes.semantic.readers import named_in
 from weaver_forge.cli.app import run
 from weaver_forge.errors import SourceError
 from weaver_forge.sources.git_command import Repository
@@ -101,6 +102,25 @@ def test_the_class_of_a_change_is_that_of_its_most_severe_file() -> None:
 )
 def test_moved_new_gone_and_special_files_have_their_class(change: FileChange, expected: str) -> None:
     assert class_of_file(change).kind == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        ("text = Path('docs/a.md').read_text()", True),
+        ('PAGE = ROOT / "docs" / "a.md"', True),
+        ("//go:embed docs/a.md", True),
+        ("cat docs/a.md | wc", True),
+        ("for page in root.rglob('*.md'):", True),
+        ("if path.suffix == '.md':", True),
+        ("# as docs/a.md says", False),
+        ("print('See docs/a.md for more')", False),
+        ("other = 'docs/aa.md'", False),
+        ("kinds = {'.md', '.rst'}", False),
+    ],
+)
+def test_a_line_reads_a_text_that_it_takes_as_a_file_and_not_one_it_tells_people_of(line: str, read: bool) -> None:
+    assert list(named_in(line, ["a.md"])) == (["a.md"] if read else [])
 
 
 def test_ci_is_not_needed_for_what_is_harmless_and_the_reason_says_why() -> None:

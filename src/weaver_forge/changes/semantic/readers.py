@@ -25,6 +25,10 @@ NOT_READERS = frozenset({"setup.py", "setup.cfg"})
 """Files that name a text only to show it to people: the description of a package."""
 
 
+_ALONE = r"""["'`](?:[^"'`\s]*/)?NAME["'`]|(?:embed|cat|cp|grep|sed|<)\s[^"']*\bNAME\b"""
+_GLOBBED = r"""["'`][^"'`\s]*\*NAME["'`]|(?:endswith|extname)\(["']NAME["']|suffix\s*==\s*["']NAME["']"""
+
+
 @dataclass(frozen=True, slots=True)
 class Readers:
     """What a search of the repository has found.
@@ -46,8 +50,7 @@ def names_to_ask(files: Iterable[FileClass]) -> tuple[str, ...]:
 
 def search_words(names: Iterable[str]) -> tuple[str, ...]:
     """Fixed strings of which every line has one that may read a text of these names."""
-    suffixes = {PurePosixPath(name).suffix for name in names} - {""}
-    return tuple(sorted({*names, *(f"{mark}{suffix}" for suffix in suffixes for mark in ("*", '"', "'"))}))
+    return tuple(sorted({*names, *(f"{mark}{suffix}" for suffix in _suffixes(names) for mark in ("*", '"', "'"))}))
 
 
 def named_in(line: str, names: Iterable[str]) -> Iterator[str]:
@@ -55,14 +58,18 @@ def named_in(line: str, names: Iterable[str]) -> Iterator[str]:
 
     A name within a sentence is told to people; one in quotes, or after a command that reads, is read.
     """
+    globbed = {suffix for suffix in _suffixes(names) if suffix in line and _has(_GLOBBED, suffix, line)}
     for name in names:
-        suffix = re.escape(PurePosixPath(name).suffix)
-        alone = (
-            rf"""["'`](?:[^"'`\s]*/)?{re.escape(name)}["'`]|(?:embed|cat|cp|grep|sed|<)\s[^"']*\b{re.escape(name)}\b"""
-        )
-        globbed = rf"""["'`][^"'`\s]*\*{suffix}["'`]|(?:endswith|suffix\s*==|extname)[( ]*["']{suffix}["']"""
-        if re.search(f"{alone}|{globbed}" if suffix else alone, line):
+        if PurePosixPath(name).suffix in globbed or (name in line and _has(_ALONE, name, line)):
             yield name
+
+
+def _has(pattern: str, name: str, line: str) -> bool:
+    return re.search(pattern.replace("NAME", re.escape(name)), line) is not None
+
+
+def _suffixes(names: Iterable[str]) -> set[str]:
+    return {PurePosixPath(name).suffix for name in names} - {""}
 
 
 def asks_docstrings(files: Iterable[FileClass]) -> bool:
