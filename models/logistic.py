@@ -92,6 +92,7 @@ def fit(
     penalty: float,
     weight: Floats | None = None,
     tail: float = TAIL,
+    calibrated: bool = True,
 ) -> Linear:
     """Fit towards prior coefficients, rows in time order, and calibrate on later blocks than the fit has seen.
 
@@ -103,9 +104,12 @@ def fit(
         penalty: Strength of the prior: as much as this many examples of average information, per column.
         weight: Weight of each row, shape (n,); 1 when None.
         tail: Share of training at either end of a column that counts as its edge.
+        calibrated: False leaves calibration to the caller, who has later rows of his own.
     """
     w = np.ones(y.size) if weight is None else weight
     fitted = _fit(x, y, w, prior, base_rate, penalty, tail)
+    if not calibrated:
+        return fitted
     slope, shift = _calibration(x, y, w, prior, base_rate, penalty, tail)
     return replace(fitted, slope=slope, shift=shift)
 

@@ -5,6 +5,7 @@ from typing import Any
 from models.test_selection import estimator
 from models.test_selection.features import FEATURES, features
 from models.test_selection.labels import RESOLVE_AFTER, labels
+from models.test_selection.objectives import OBJECTIVES
 from models.test_selection.subjects import current, history
 from weaver_forge.contracts.decision import Action, DecisionSpec, Method, SubjectKind
 from weaver_forge.contracts.table import Column
@@ -12,22 +13,30 @@ from weaver_forge.contracts.tables.changes import CORE_CHANGES_CHANGES, CORE_CHA
 from weaver_forge.contracts.tables.ci import CORE_CI_RUNS, CORE_CI_TEST_VERDICTS
 from weaver_forge.errors import ConfigurationError
 
+_FIRST = {
+    "time": ("apfdc", "apfd", "recall@25"),
+    "failures": ("apfd", "apfdc", "recall@25"),
+    "budget": ("recall@25", "apfdc", "apfd"),
+}
+"""Metrics of an objective, the one that promotes first."""
+
 
 def configure(**options: Any) -> DecisionSpec:
     """The spec with options.
 
     Args:
-        options: ``objective``: "time" (default, the most failures a minute) or "failures" (the most failures a test).
+        options: ``objective``: "time" (default, the most failures a minute), "failures" (the most failures a test) or
+            "budget" (the most failures within a quarter of the time).
 
     Raises:
         ConfigurationError: If an option is unknown or its value is.
     """
     objective = options.pop("objective", "time")
-    if options or objective not in {"time", "failures"}:
+    if options or objective not in OBJECTIVES:
         raise ConfigurationError(
             f"unknown option or value: {options or objective!r}",
             where="[options.test_selection]",
-            do='Known: objective = "time" or "failures"',
+            do='Known: objective = "time", "failures" or "budget"',
         )
     tests = SubjectKind(
         entity="tests",
@@ -44,10 +53,9 @@ def configure(**options: Any) -> DecisionSpec:
         features=features,
         labels=labels,
         baseline=Method("last_failed_first", estimator.fit_baseline, estimator.predict_baseline),
-        model=Method("multi_scale_history_logistic", estimator.fit(objective), estimator.predict),
+        model=Method(estimator.NAME, estimator.fit(objective), estimator.predict),
         actions=(Action(name="skip_tests", on="low", doc="Tests are left for the rest run."),),
-        metrics=(("apfdc", "apfd") if objective == "time" else ("apfd", "apfdc"))
-        + ("recall@25", "first_failure_position", "brier", "ece", "log_loss", "precision"),
+        metrics=(*_FIRST[objective], "first_failure_position", "brier", "ece", "log_loss", "precision"),
     )
     return DecisionSpec(
         name="test_selection",

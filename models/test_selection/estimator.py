@@ -1,76 +1,66 @@
-"""The two methods: a calibrated logistic regression over six time scales, and last-failed-first.
+"""The two methods: a probability and an order learnt side by side, and last-failed-first.
 
-Put fitting and predicting here. Artifacts are plain numbers; predicting needs numpy and polars only.
+Put fitting and predicting here. Artifacts are plain numbers; predicting needs numpy and polars only. Columns stand in
+``design``, the fit of an order in ``pairwise``, and what an order is for in ``objectives``.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import replace
+from itertools import pairwise as neighbours
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from models import logistic
+from models.test_selection import objectives, pairwise
+from models.test_selection.design import CHANCE, ORDER, RATES, design, prior, stacked
 from models.test_selection.evidence import evidence
-from models.test_selection.verdict_history import ALPHAS, PRIOR_RATE
+from models.test_selection.objectives import Objective
+from models.test_selection.verdict_history import PRIOR_RATE
 from weaver_forge.contracts.decision import Artifact, Predictions
 
-Objective = Literal["time", "failures"]
 Floats = logistic.Floats
 
 KEY = ("repo_id", "revision", "test_id", "predicted_at")
+NAME = "multi_scale_history_logistic"
 PENALTY = 300.0
 """Histories change their regime: weaker priors lose to last-failed-first on projects with long red phases."""
-RATE_FLOOR = 0.002
-"""Averages this near to 0 or 1 say no more than this: log-odds of about 6."""
-
-_RATES = (*ALPHAS, "repo_failure_rate", "last_run_failed_ratio", "group_failure_rate", "author_failure_rate")
-_COUNTS = (
-    "n_failures", "n_flaky", "runs_since_failure", "runs_absent",
-    "expected_duration_ms", "n_files", "n_lines", "n_failed_with_file", "n_failed_with_folder",
-)  # fmt: skip
-_PLAIN = ("n_failures_last_10", "transition_ratio", "is_new", "path_similarity", "touches_test", "touches_namesake")
-COLUMNS = (*_RATES, *_COUNTS, *_PLAIN, "never_failed")
-
-PRIOR = {
-    "ewma_02": 0.15, "ewma_05": 0.15, "ewma_10": 0.2, "ewma_20": 0.2, "ewma_40": 0.15, "ewma_80": 0.1,
-    "runs_since_failure": -0.2, "path_similarity": 1.0, "touches_test": 1.0, "touches_namesake": 1.0,
-    "n_failed_with_file": 0.3, "n_failed_with_folder": 0.1, "group_failure_rate": 0.05,
-}  # fmt: skip
-"""Coefficients that hold before any data: recent failures come back, and changes break tests that are near."""
+ORDER_PENALTY = 20.0
+FOLDS = 4
+LEAST_FAILURES = 10
+"""Fewer failures (or passes) than this calibrate nothing and choose nothing."""
 
 NEVER = 1e9
 BUCKETS = (0.5, 1.5, 2.5, 5.5, 10.5, 30.5, 100.5)
 BUCKET_PRIOR = 10.0
 
 
-def design(features: pl.DataFrame) -> Floats:
-    """Transformed columns, shape (n, len(COLUMNS)), NaN = missing: rates as log-odds, counts as log(1 + x)."""
-    odds = [_log_odds(pl.col(name)) for name in _RATES]
-    counts = [pl.col(name).cast(pl.Float64).log1p() for name in _COUNTS]
-    plain = [pl.col(name).cast(pl.Float64) for name in _PLAIN]
-    never = (pl.col("n_failures") == 0).cast(pl.Float64).alias("never_failed")
-    frame = features.select(*odds, *counts, *plain, never).select(COLUMNS)
-    return frame.fill_null(float("nan")).to_numpy().astype(float).reshape(features.height, len(COLUMNS))
-
-
 def fit(objective: Objective) -> Callable[[pl.DataFrame, pl.DataFrame, np.random.Generator], Artifact]:
-    """The model's ``fit`` for an objective: cheap failures first ("time") or likely ones ("failures")."""
+    """The model's ``fit`` for an objective: cheap failures first, likely ones first, or the most within a budget."""
 
     def fit_model(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Generator) -> Artifact:
-        del rng
         rows = _labelled(features, labels)
         y = rows["outcome"].to_numpy()
-        prior = np.array([PRIOR.get(name, 0.0) for name in COLUMNS])
-        model = (
-            logistic.fit(design(rows), y, prior=prior, base_rate=PRIOR_RATE, penalty=PENALTY)
-            if 0 < y.sum() < y.size
-            else _without_failures(prior, rows, y)
-        )
+        columns = design(rows)
+        chance, order = stacked(columns, CHANCE), stacked(columns, ORDER)
+        unit = rows.select(pl.struct("predicted_at", "repo_id", "revision").rle_id()).to_series().to_numpy()
+        unit = unit.astype(np.intp)
+        if 0 < y.sum() < y.size:
+            linear, choice = _calibrated(chance, order, y, unit, rows, rng)
+            learnt = pairwise.fit(order, y, unit, prior=prior(ORDER), penalty=ORDER_PENALTY, rng=rng)
+        else:
+            linear, choice = _without_failures(chance, y), _undecided()
+            learnt = pairwise.stated(prior(ORDER))
         return {
-            "method": "multi_scale_history_logistic",
+            "method": NAME,
             "objective": objective,
-            "columns": list(COLUMNS),
-            "linear": model.as_data(),
+            "columns": list(CHANCE),
+            "linear": linear.as_data(),
+            "order_columns": list(ORDER),
+            "order": learnt.as_data(),
+            "choice": choice,
             "n_rows": rows.height,
             "n_failures": float(y.sum()),
         }
@@ -78,18 +68,81 @@ def fit(objective: Objective) -> Callable[[pl.DataFrame, pl.DataFrame, np.random
     return fit_model
 
 
+def _calibrated(
+    chance: Floats, order: Floats, y: Floats, unit: NDArray[np.intp], rows: pl.DataFrame, rng: np.random.Generator
+) -> tuple[logistic.Linear, dict[str, Any]]:
+    """The probability, and the choice between orders, both judged on blocks later than each fit has seen."""
+    linear = _chance(chance, y)
+    if min(y.sum(), (1 - y).sum()) < LEAST_FAILURES:
+        return linear, _undecided()
+    edges = np.unique(np.searchsorted(unit, unit[np.linspace(0, y.size - 1, FOLDS + 2).astype(int)]))[1:]
+    edges = np.append(edges[edges > 0], y.size)
+    if edges.size < 2:
+        return linear, _undecided()
+    odds, values, fresh = [], [], []
+    for fold, (start, end) in enumerate(neighbours(np.unique(edges).tolist())):
+        fresh.append(np.full(end - start, 2.0**fold))
+        before = _chance(chance[:start], y[:start])
+        learnt = pairwise.fit(
+            order[:start], y[:start], unit[:start], prior=prior(ORDER), penalty=ORDER_PENALTY, rng=rng
+        )
+        odds.append(before.contributions(chance[start:end]).sum(axis=1) + before.intercept)
+        values.append(learnt.value(order[start:end]))
+    later = slice(int(edges[0]), None)
+    z = np.concatenate(odds)
+    # Suites change their regime: the newest block says most about how the next one is calibrated.
+    weight = np.concatenate(fresh)
+    slope, shift = logistic.stretch(z, y[later], weight / weight.max())
+    choice = objectives.choose(y[later], unit[later], slope * z + shift, np.concatenate(values), _duration(rows)[later])
+    return replace(linear, slope=slope, shift=shift), choice
+
+
+def _chance(x: Floats, y: Floats) -> logistic.Linear:
+    """The probability before calibration."""
+    return logistic.fit(x, y, prior=prior(CHANCE), base_rate=PRIOR_RATE, penalty=PENALTY, calibrated=False)
+
+
+def _undecided() -> dict[str, Any]:
+    nothing = np.zeros(0)
+    return objectives.choose(nothing, np.zeros(0, np.intp), nothing, nothing, nothing)
+
+
 def predict(artifact: Artifact, features: pl.DataFrame) -> Predictions:
     """Probability of a real failure, and the order within the revision."""
+    columns = design(features)
     model = logistic.Linear.from_data(artifact["linear"])
-    x = design(features)
-    probability = model.probability(x)
+    x = stacked(columns, tuple(artifact["columns"]))
+    parts = model.contributions(x)
+    score = _scores(artifact, columns, parts, model, features)[artifact["objective"]]
     rows = features.select(
         *KEY,
-        probability=pl.Series(probability, dtype=pl.Float64),
-        score=pl.Series(_score(probability, features, artifact["objective"]), dtype=pl.Float64),
-        evidence=evidence(features, dict(zip(artifact["columns"], model.contributions(x).T, strict=True))),
+        probability=pl.Series(model.probability(x), dtype=pl.Float64),
+        score=pl.Series(score, dtype=pl.Float64),
+        evidence=evidence(features, dict(zip(artifact["columns"], parts.T, strict=True))),
     )
     return Predictions(rows)
+
+
+def orders(artifact: Artifact, features: pl.DataFrame) -> pl.DataFrame:
+    """The key and one score an objective: ``score_time``, ``score_failures``, ``score_budget``."""
+    columns = design(features)
+    model = logistic.Linear.from_data(artifact["linear"])
+    parts = model.contributions(stacked(columns, tuple(artifact["columns"])))
+    scores = _scores(artifact, columns, parts, model, features)
+    return features.select(*KEY, *(pl.Series(f"score_{name}", score) for name, score in scores.items()))
+
+
+def _scores(
+    artifact: Artifact, columns: dict[str, Floats], parts: Floats, model: logistic.Linear, features: pl.DataFrame
+) -> dict[str, Floats]:
+    """The order of each objective, by its share of the learnt order and its wait of long tests."""
+    log_odds = parts.sum(axis=1) + model.slope * model.intercept + model.shift
+    value = pairwise.Order.from_data(artifact["order"]).value(stacked(columns, tuple(artifact["order_columns"])))
+    duration = _duration(features)
+    return {
+        name: objectives.score(share, wait, log_odds, value, duration)
+        for name, (share, wait) in artifact["choice"].items()
+    }
 
 
 def fit_baseline(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Generator) -> Artifact:
@@ -129,43 +182,31 @@ def _labelled(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("predicted_at", "repo_id", "revision", "test_id")
 
 
-def _without_failures(prior: Floats, rows: pl.DataFrame, y: Floats) -> logistic.Linear:
+def _without_failures(chance: Floats, y: Floats) -> logistic.Linear:
     """The stated prior around an average test, at the prior rate shrunk by what has been seen."""
     rate = float((y.sum() + PRIOR_RATE * 20) / (y.size + 20))
     rate = min(max(rate, 1e-4), 1 - 1e-4)
-    center = np.zeros(len(COLUMNS))
     at_prior = float(np.log(PRIOR_RATE / (1 - PRIOR_RATE)))
-    odds = design(rows)[:, : len(_RATES)] if rows.height else np.full((1, len(_RATES)), at_prior)
-    known = np.isfinite(odds)
-    sums, counts = np.where(known, odds, 0.0).sum(axis=0), known.sum(axis=0)
-    center[: len(_RATES)] = np.where(counts > 0, sums / np.maximum(counts, 1), at_prior)
-    return logistic.prior_only(prior, rate, center)
+    center = np.zeros(len(CHANCE))
+    for i, name in enumerate(CHANCE):
+        if name in RATES:
+            known = chance[np.isfinite(chance[:, i]), i]
+            center[i] = known.mean() if known.size else at_prior
+    return logistic.prior_only(prior(CHANCE), rate, center)
 
 
-def _score(probability: Floats, features: pl.DataFrame, objective: str) -> Floats:
-    """The order: probability, or probability by the root of expected duration.
-
-    The optimum for time alone would divide by the duration itself; probabilities of short tests are not known
-    well enough for that, and the root keeps a long test that is almost sure to fail in front.
-    """
-    if objective == "failures":
-        return probability
+def _duration(features: pl.DataFrame) -> Floats:
+    """Expected milliseconds, the usual one where none is known."""
     duration = features["expected_duration_ms"].cast(pl.Float64)
     typical = duration.median()
     usual = float(typical) if isinstance(typical, int | float) else 1.0
-    ordered: Floats = probability / np.sqrt(duration.fill_null(usual).to_numpy() + 1.0)
-    return ordered
+    return duration.fill_null(usual).to_numpy()
 
 
 def _bucket(features: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """0.. by runs since the last failure, then never failed."""
     since = features["runs_since_failure"].cast(pl.Float64).fill_null(NEVER).to_numpy()
     return np.where(since >= NEVER, len(BUCKETS) + 1, np.searchsorted(BUCKETS, since)).astype(np.intp)
-
-
-def _log_odds(rate: pl.Expr) -> pl.Expr:
-    p = rate.cast(pl.Float64).clip(RATE_FLOOR, 1 - RATE_FLOOR)
-    return (p / (1 - p)).log()
 
 
 def stated(artifact: Artifact) -> dict[str, Any]:

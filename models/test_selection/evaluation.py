@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from models.test_selection import SPEC
+from models.test_selection import SPEC, estimator
 from weaver_forge import metrics
 from weaver_forge.contracts.decision import DecisionSpec
 
@@ -19,8 +19,24 @@ WARM_UP = 0.2
 REFIT_GROWTH = 1.1
 """A model is refitted when its history has grown by a tenth: 40 to 60 fits a set instead of one a build."""
 
-NAMES = ("apfd", "apfdc", "recall@25", "first_failure_position", "brier", "ece")
+ORDER_OF = {
+    "apfd": "score_failures", "apfdc": "score_time", "recall@25": "score_budget",
+    "first_failure_position": "score_failures", "brier": "score_time", "ece": "score_time",
+}  # fmt: skip
+"""Each measure is taken of the order whose objective it is: places and failures a test, time, and a budget of it."""
+
 KEY = ["repo_id", "revision", "test_id", "predicted_at"]
+
+RANDOM_ORDERS = 20
+"""A random order of few rankings says little: so many are averaged."""
+
+BASELINES = {
+    "recently_failed": pl.col("ewma_20"),
+    "most_failures": pl.col("n_failures"),
+    "failure_rate": pl.col("n_failures") / (pl.col("n_runs") + 1.0),
+    "shortest_first": -pl.col("expected_duration_ms").fill_null(0.0),
+}
+"""Naive orders beside last-failed-first, ties at random."""
 
 
 class Data(Protocol):
@@ -64,7 +80,8 @@ def benchmark(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC) -
 def walk_forward(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC) -> pl.DataFrame:
     """Every past subject with both methods' numbers, each fitted only on revisions known before.
 
-    Both objectives of the model stand side by side: ``score`` by time, ``probability`` by failures.
+    The orders of all objectives stand side by side: ``score_time``, ``score_failures``, ``score_budget``; ``score``
+    is that of the spec.
     """
     kind = spec.kinds[0]
     end = data.tables["core_ci__runs"]["known_at"].max()
@@ -86,32 +103,71 @@ def walk_forward(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC
             *KEY, baseline_probability="probability", baseline_score="score"
         )
         rows = kind.model.predict(model, block).rows.select(*KEY, "probability", "score")
-        said.append(rows.join(theirs, on=KEY).join(block.select(*KEY, "n_failures"), on=KEY))
+        naive = block.select(*KEY, "n_failures", *(order.alias(f"naive_{name}") for name, order in BASELINES.items()))
+        said.append(rows.join(estimator.orders(model, block), on=KEY).join(theirs, on=KEY).join(naive, on=KEY))
     return pl.concat(said).join(labels.select(*KEY, "outcome", "cost"), on=KEY).with_columns(unit="revision")
 
 
 def measure(name: str, protocol: str, judged: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """One row a metric; APFD is of the order by probability, the others of the order by time."""
-    by_probability = judged.with_columns(score="probability")
+    """One row a metric, each of the order that it is for, and the gains that are averaged over sets.
+
+    The first-failure slice is measured in the order by failures, as places are counted in tests; what the order by
+    time does there stands beside it, because nobody runs two orders at once.
+    """
     ever = (pl.col("outcome") > 0) & (pl.col("n_failures") > 0)
     never_before = judged.filter(~ever.any().over("unit"))
-    cost = pl.col("cost") + 1.0
     rows = []
-    for metric in NAMES:
-        frame = by_probability if metric == "apfd" else judged
-        frame = never_before if metric == "first_failure_position" else frame
-        score = metrics.evaluate([metric], frame, rng=rng)[0]
-        optimal = pl.col("outcome") / cost if metric in {"apfdc", "recall@25"} else pl.col("outcome")
-        others = {"last_failed_first": score.baseline_value}
-        if metric in {"apfd", "apfdc", "recall@25", "first_failure_position"}:
-            others["random"] = metrics.evaluate([metric], frame.with_columns(score=0.0), rng=rng, resamples=1)[0].value
-            best = frame.with_columns(score=optimal)
-            others["optimal"] = metrics.evaluate([metric], best, rng=rng, resamples=1)[0].value
-        rows.append({
-            "set": name, "protocol": protocol, "metric": metric, "value": score.value, "low": score.low,
-            "high": score.high, "n": score.n, "baselines": others,
-        })  # fmt: skip
+    for metric, order in ORDER_OF.items():
+        frame = never_before if metric == "first_failure_position" else judged
+        rows.append(_row(name, protocol, metric, frame.with_columns(score=order), rng))
+        if metric == "apfdc":
+            rows.append(_gain(name, protocol, "apfdc_gain", metric, frame.with_columns(score=order), rng))
+        if metric == "first_failure_position":
+            by_time = _row(name, protocol, metric, frame.with_columns(score="score_time"), rng)
+            gain = _over_random(rows[-1])
+            rows += [{**by_time, "metric": "first_failure_position_by_time"}, gain]
     return rows
+
+
+def _row(name: str, protocol: str, metric: str, frame: pl.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
+    score = metrics.evaluate([metric], frame, rng=rng)[0]
+    others = {"last_failed_first": score.baseline_value}
+    if metric not in {"brier", "ece"}:
+        cost = pl.col("cost") + 1.0
+        best = pl.col("outcome") / cost if metric in {"apfdc", "recall@25"} else pl.col("outcome")
+        blind = frame.with_columns(score=0.0)
+        drawn = [metrics.evaluate([metric], blind, rng=rng, resamples=1)[0].value for _ in range(RANDOM_ORDERS)]
+        known = [value for value in drawn if value is not None]
+        others["random"] = float(np.mean(known)) if known else None
+        orders = {**{other: pl.col(f"naive_{other}") for other in BASELINES}, "optimal": best}
+        for other, order in orders.items():
+            value = metrics.evaluate([metric], frame.with_columns(score=order), rng=rng, resamples=1)[0].value
+            others[other] = value
+    return {
+        "set": name, "protocol": protocol, "metric": metric, "value": score.value, "low": score.low,
+        "high": score.high, "n": score.n, "baselines": others,
+    }  # fmt: skip
+
+
+def _gain(
+    name: str, protocol: str, called: str, metric: str, frame: pl.DataFrame, rng: np.random.Generator
+) -> dict[str, Any]:
+    """How much better than the frame's baseline, with the paired interval (90 %)."""
+    score = metrics.evaluate([metric], frame, rng=rng)[0]
+    return {
+        "set": name, "protocol": protocol, "metric": called, "value": score.gain, "low": score.gain_low,
+        "high": score.gain_high, "n": score.n, "baselines": {},
+    }  # fmt: skip
+
+
+def _over_random(row: dict[str, Any]) -> dict[str, Any]:
+    """How much earlier than in a random order the first failure stands, with the interval of our own place."""
+    random = row["baselines"]["random"]
+    gains = {
+        name: None if random is None or row[end] is None else random - row[end]
+        for name, end in (("value", "value"), ("low", "high"), ("high", "low"))
+    }
+    return {**row, **gains, "metric": "first_failure_gain", "baselines": {}}
 
 
 def _blocks(n: int) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import polars as pl
 
 from models.evidence import strongest
 from models.logistic import Floats
-from models.test_selection.verdict_history import ALPHAS
+from models.test_selection.recency import ALPHAS
 
 MOST_FACTS = 3
 _NONE = pl.lit(None, pl.String)

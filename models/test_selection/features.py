@@ -6,15 +6,24 @@ Put the list of columns and their assembly here; verdict history and change matc
 import polars as pl
 
 from models.test_selection.change_match import change_features
-from models.test_selection.verdict_history import ALPHAS, history_features
+from models.test_selection.recency import ALPHAS, BESIDE, CHOSEN, MEMORIES, WIDTHS
+from models.test_selection.verdict_history import history_features
 from weaver_forge.contracts.decision import Tables
 from weaver_forge.contracts.table import Column
 
 _HISTORY = (
     *(
-        Column(name, "DOUBLE", f"Moving average of failures over past runs, alpha {alpha}; new tests: the rate.")
+        Column(name, "DOUBLE", f"Moving average of failed attempts over past runs, alpha {alpha}; new: the rate.")
         for name, alpha in ALPHAS.items()
     ),
+    *(
+        Column(f"near_{memory}_{width}", "DOUBLE", f"Recent failures of {width} known tests on either side by name.")
+        for memory in MEMORIES
+        for width in WIDTHS
+    ),
+    *(Column(name, "DOUBLE", "Mean rate of the next tests in the ranking, by name.") for name in BESIDE),
+    *(Column(name, "DOUBLE", "Share of the next known tests, by name, that the ranking holds.") for name in CHOSEN),
+    Column("name_place", "DOUBLE", "Place in the ranking by name, 0-1."),
     Column("n_runs", "DOUBLE", "Past runs of the test."),
     Column("n_failures", "DOUBLE", "Past failures."),
     Column("n_flaky", "DOUBLE", "Past runs with both outcomes."),
@@ -26,6 +35,7 @@ _HISTORY = (
     Column("age_days", "DOUBLE", "Days since its first result; null when new.", nullable=True),
     Column("days_since_run", "DOUBLE", "Days since its last result; null when new.", nullable=True),
     Column("expected_duration_ms", "DOUBLE", "Average of past durations; null when none is known.", nullable=True),
+    Column("duration_spread", "DOUBLE", "Spread of past durations, as a logarithm; null when new.", nullable=True),
     Column("repo_failure_rate", "DOUBLE", "Share of all past verdicts of the repository that failed."),
     Column("last_run_failed_ratio", "DOUBLE", "Share of tests failing in the last run; null = none.", nullable=True),
     Column("group_failure_rate", "DOUBLE", "The same average for its class or package; null = none.", nullable=True),

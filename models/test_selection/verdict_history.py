@@ -1,6 +1,6 @@
-"""What was known of each test at each prediction: its verdicts so far, at six time scales.
+"""What was known of each test at each prediction: its verdicts so far.
 
-Put here what past verdicts say. What the change under test says stands in ``change_match``.
+Put here what past verdicts say. Moving averages stand in ``recency``, the change under test in ``change_match``.
 
 Every state is computed once per verdict row, in the order in which rows became known, and looked up by
 ``known_at <= predicted_at``: a later row cannot be seen, whatever the order of rows in the table.
@@ -8,10 +8,7 @@ Every state is computed once per verdict row, in the order in which rows became 
 
 import polars as pl
 
-ALPHAS: dict[str, float] = {
-    "ewma_02": 0.02, "ewma_05": 0.05, "ewma_10": 0.1, "ewma_20": 0.2, "ewma_40": 0.4, "ewma_80": 0.8,
-}  # fmt: skip
-"""Time scales of the moving averages: memories of about 50, 20, 10, 5, 2 and 1 runs."""
+from models.test_selection.recency import recent_rates
 
 PRIOR_RATE = 0.05
 PRIOR_RUNS = 20.0
@@ -33,6 +30,11 @@ def executed(verdicts: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             failed=(pl.col("verdict") == "failed").cast(pl.Float64),
             flaky=(pl.col("verdict") == "flaky").cast(pl.Float64),
+            # Where attempts were not counted, a verdict is that of its only one; flaky ones are then left at a half.
+            share=pl.coalesce(
+                pl.col("n_failed") / pl.col("n_attempts"),
+                pl.col("verdict").replace_strict({"failed": 1.0, "flaky": 0.5}, default=0.0, return_dtype=pl.Float64),
+            ),
             group=pl.col("test_id").str.extract(r"^(.+)(?:::|\.|/)[^:./]+$"),
         )
     )
@@ -76,7 +78,6 @@ def test_states(ran: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
         *_TEST,
         "known_at",
         "at_run",
-        *(pl.col("failed").ewm_mean(alpha=alpha).over(_TEST).alias(name) for name, alpha in ALPHAS.items()),
         n_runs="index",
         n_failures=pl.col("failed").cum_sum().over(_TEST),
         n_flaky=pl.col("flaky").cum_sum().over(_TEST),
@@ -85,6 +86,7 @@ def test_states(ran: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
         transition_ratio=(pl.col("failed").diff().abs().fill_null(0.0).ewm_mean(alpha=0.1)).over(_TEST),
         expected_duration_ms=pl.col("duration_ms").ewm_mean(alpha=0.3, ignore_nulls=True).forward_fill().over(_TEST),
         first_known_at=pl.col("known_at").first().over(_TEST),
+        duration_spread=pl.col("duration_ms").log1p().ewm_std(alpha=0.3, bias=True, ignore_nulls=True).over(_TEST),
         last_known_at=pl.col("known_at"),
         file=pl.col("file").forward_fill().over(_TEST),
     )
@@ -137,12 +139,7 @@ def history_features(subjects: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataF
     prior = pl.col("repo_failure_rate").fill_null(PRIOR_RATE)
     n_runs = pl.col("n_runs").fill_null(0.0)
     seconds_a_day = 86_400.0
-    return joined.with_columns(
-        # Weights of an exponential average sum to 1 - (1 - alpha) ** n; the repository's rate takes the rest.
-        *(
-            (pl.col(name).fill_null(0.0) * (1 - (1 - alpha) ** n_runs) + prior * (1 - alpha) ** n_runs).alias(name)
-            for name, alpha in ALPHAS.items()
-        ),
+    return joined.hstack(recent_rates(joined, ran)).with_columns(
         *(pl.col(name).fill_null(0.0) for name in ("n_failures", "n_flaky", "n_failures_last_10")),
         n_runs=n_runs,
         repo_failure_rate=prior,

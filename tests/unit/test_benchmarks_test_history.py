@@ -28,6 +28,7 @@ def test_cycles_become_runs_one_day_apart_and_repeated_names_one_verdict() -> No
         ("revision-0000001", "b", "passed", 5.0),
         ("revision-0000002", "a", "passed", 10.0),
     ]
+    assert verdicts["n_failed"].to_list() == [1, 0, 0]
     assert data.frames["executions"].height == 4
     assert data.tables["core_ci__runs"]["started_at"].is_sorted()
 
@@ -82,7 +83,8 @@ def test_a_benchmark_gives_one_row_a_protocol_and_metric_with_baselines() -> Non
     apfd = next(row for row in rows if (row["protocol"], row["metric"]) == ("time_ordered", "apfd"))
 
     assert {row["protocol"] for row in rows} == {"published", "time_ordered"}
-    assert set(apfd["baselines"]) == {"last_failed_first", "random", "optimal"}
+    assert set(apfd["baselines"]) == {"last_failed_first", "optimal", "random", *evaluation.BASELINES}
+    assert {"apfdc_gain", "first_failure_gain", "recall@25", "ece"} <= {row["metric"] for row in rows}
     assert apfd["baselines"]["optimal"] >= apfd["value"] > apfd["baselines"]["random"]
 
 

@@ -193,7 +193,7 @@ def test_an_unseen_test_and_an_empty_history_give_the_prior() -> None:
         assert rows["probability"].to_list() == pytest.approx([0.05], abs=0.01)
 
 
-@pytest.mark.parametrize("objective", ["time", "failures"])
+@pytest.mark.parametrize("objective", ["time", "failures", "budget"])
 def test_the_model_finds_failures_sooner_than_last_failed_first(objective: str) -> None:
     """On changes that break the test of the file they touch, with seven in ten rankings to learn from."""
     from weaver_forge import metrics

@@ -70,6 +70,7 @@ def history_tables(
     verdicts = executions.group_by("run_id", "revision", "test_id").agg(
         verdict=pl.when(pl.col("failed").any()).then(pl.lit("failed")).otherwise(pl.lit("passed")),
         n_attempts=pl.len(),
+        n_failed=pl.col("failed").sum(),
         duration_ms=pl.col("duration_ms").mean(),
         run_ended_at=pl.col("ended_at").max(),
         known_at=pl.col("ended_at").max(),

@@ -228,6 +228,7 @@ def _verdicts(results: pl.DataFrame) -> pl.DataFrame:
             pl.col("file").drop_nulls().last(),
             pl.col("run_ended_at", "known_at").last(),
             n_attempts=pl.len(),
+            n_failed=pl.col("status").is_in(_FAILED).sum(),
             duration_ms=pl.col("duration_ms").mean(),
             verdict=pl.when(failed & passed)
             .then(pl.lit("flaky"))

@@ -318,6 +318,7 @@ CORE_CI_TEST_VERDICTS = Table(
         Column("test_id", "VARCHAR", "Test identity as in core_ci__test_results."),
         Column("verdict", "VARCHAR", "passed, failed, flaky or skipped; flaky = both outcomes within the run."),
         Column("n_attempts", "INTEGER", "Executions in the run."),
+        Column("n_failed", "INTEGER", "Executions that failed; null in rows of older releases.", nullable=True),
         Column("duration_ms", "DOUBLE", "Mean milliseconds of an attempt; null when omitted.", nullable=True),
         Column("file", "VARCHAR", "Test file when a report names it.", nullable=True),
         Column("run_ended_at", "TIMESTAMP", "End of the run, UTC."),

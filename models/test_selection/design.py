@@ -1,0 +1,75 @@
+"""Columns as the two fits see them: rates as log-odds, counts as log(1 + x), and what holds of them before any data.
+
+Put here transformations and stated coefficients. What a column means stands in ``features``.
+"""
+
+import numpy as np
+import polars as pl
+
+from models.logistic import Floats
+from models.test_selection.recency import ALPHAS, BESIDE, CHOSEN, NEAR
+
+RATE_FLOOR = 0.002
+"""Rates this near to 0 or 1 say no more than this: log-odds of about 6."""
+
+RATES = (
+    *ALPHAS, *NEAR, *BESIDE, "repo_failure_rate", "last_run_failed_ratio", "group_failure_rate", "author_failure_rate",
+)  # fmt: skip
+_COUNTS = (
+    "n_failures", "n_flaky", "runs_since_failure", "runs_absent",
+    "expected_duration_ms", "n_files", "n_lines", "n_failed_with_file", "n_failed_with_folder",
+)  # fmt: skip
+_PLAIN = (
+    "n_failures_last_10", "transition_ratio", "is_new", "path_similarity", "touches_test", "touches_namesake",
+    "duration_spread", *CHOSEN, "name_place",
+)  # fmt: skip
+COLUMNS = (*RATES, *_COUNTS, *_PLAIN, "never_failed", "duration_rank")
+
+CHANCE = tuple(
+    name for name in COLUMNS if name not in {*NEAR, *BESIDE, *CHOSEN, "name_place", "duration_spread", "duration_rank"}
+)
+"""Columns of the probability."""
+
+ORDER = (
+    *ALPHAS, *NEAR, *BESIDE, *CHOSEN, "name_place", "is_new", "never_failed",
+    "expected_duration_ms", "duration_rank", "duration_spread",
+)  # fmt: skip
+"""Columns of the learnt order; what is the same for all tests of a ranking cannot order them.
+
+What the change says speaks through the probability: pairs of one history are too few to learn its weight from."""
+
+_PRIOR = {
+    "ewma_02": 0.15, "ewma_05": 0.15, "ewma_10": 0.2, "ewma_20": 0.2, "ewma_40": 0.15, "ewma_80": 0.1,
+    "runs_since_failure": -0.2, "path_similarity": 1.0, "touches_test": 1.0, "touches_namesake": 1.0,
+    "n_failed_with_file": 0.3, "n_failed_with_folder": 0.1, "group_failure_rate": 0.05,
+}  # fmt: skip
+"""Coefficients that hold before any data: recent failures come back, and changes break tests that are near."""
+
+
+def prior(columns: tuple[str, ...]) -> Floats:
+    """Stated coefficients of these columns, shape (len(columns),)."""
+    return np.array([_PRIOR.get(name, 0.0) for name in columns])
+
+
+def design(features: pl.DataFrame) -> dict[str, Floats]:
+    """Transformed columns by name, shape (n,) each, NaN = missing."""
+    # A moving average holds the repository's rate as its prior, so that it is never 0 or 1 itself.
+    odds = [_log_odds(pl.col(name), 1e-6 if name in ALPHAS else RATE_FLOOR) for name in RATES]
+    counts = [pl.col(name).cast(pl.Float64).log1p() for name in _COUNTS]
+    plain = [pl.col(name).cast(pl.Float64) for name in _PLAIN]
+    never = (pl.col("n_failures") == 0).cast(pl.Float64).alias("never_failed")
+    ranking = ("repo_id", "revision", "predicted_at")
+    place = pl.col("expected_duration_ms").rank() / pl.col("expected_duration_ms").count()
+    rank = place.over(ranking).alias("duration_rank")
+    frame = features.select(*odds, *counts, *plain, never, rank).fill_null(float("nan"))
+    return {name: frame[name].cast(pl.Float64).to_numpy() for name in COLUMNS}
+
+
+def stacked(columns: dict[str, Floats], names: tuple[str, ...]) -> Floats:
+    """These columns side by side, shape (n, len(names))."""
+    return np.column_stack([columns[name] for name in names])
+
+
+def _log_odds(rate: pl.Expr, floor: float) -> pl.Expr:
+    p = rate.cast(pl.Float64).clip(floor, 1 - floor)
+    return (p / (1 - p)).log()

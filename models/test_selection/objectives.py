@@ -1,0 +1,98 @@
+"""What an order is for, and which of the candidate orders has served that best so far.
+
+Put here the objectives and the choice between candidates: how much the learnt order and the probability weigh, and how
+much a long test has to wait. The choice is made on blocks of the history that follow what each fit has seen, never on
+what is to be predicted.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.logistic import Floats
+
+Objective = Literal["time", "failures", "budget"]
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
+
+SHARES = (0.5, 0.0, 1.0)
+"""Weight of the learnt order against the log-odds of the probability; of equals the first holds."""
+
+WAITS = (0.75, 0.25, 0.5, 1.0)
+"""Power of the duration by which a chance is divided; 1 would be right if chances were known exactly. The first is
+what did best in the mean over several projects' histories."""
+
+DEFAULT = (SHARES[0], WAITS[0])
+BUDGET = 0.25
+LEAST_RANKINGS = 10
+"""Rankings below which nothing is chosen: the default holds."""
+
+
+def score(share: float, wait: float, log_odds: Floats, value: Floats, duration: Floats) -> Floats:
+    """The order, higher first, shape (n,).
+
+    Args:
+        share: Weight of the learnt order.
+        wait: Power of the duration.
+        log_odds: Log-odds of the probability.
+        value: Of the learnt order, in log-odds too.
+        duration: Expected milliseconds, without missing ones.
+    """
+    result: Floats = (1 - share) * log_odds + share * value - wait * np.log1p(duration)
+    return result
+
+
+def choose(y: Floats, unit: NDArray[np.intp], log_odds: Floats, value: Floats, duration: Floats) -> dict[str, Any]:
+    """Share and wait of each objective, by mean APFD, APFDc and recall within a quarter of the time.
+
+    Args:
+        y: 0 or 1, shape (n,).
+        unit: Ranking of each row, ascending, shape (n,).
+        log_odds: As said before the outcome was known.
+        value: The same of the learnt order.
+        duration: Expected milliseconds.
+    """
+    edges = np.append(np.flatnonzero(np.diff(unit, prepend=-1)), y.size)
+    rankings = [
+        slice(start, end)
+        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        if 0 < y[start:end].sum() < end - start
+    ]
+    if len(rankings) < LEAST_RANKINGS:
+        return {"failures": [DEFAULT[0], 0.0], "time": list(DEFAULT), "budget": list(DEFAULT)}
+    rows = np.concatenate([np.arange(part.start, part.stop) for part in rankings])
+    lengths = [part.stop - part.start for part in rankings]
+    kept = (y[rows], log_odds[rows], value[rows], duration[rows], np.repeat(np.arange(len(rankings)), lengths))
+    flat = {(share, 0.0): _by_ranking(share, 0.0, *kept) for share in SHARES}
+    timed = {(share, wait): _by_ranking(share, wait, *kept) for share in SHARES for wait in WAITS}
+    return {
+        "failures": _best({candidate: values["failures"] for candidate, values in flat.items()}),
+        "time": _best({candidate: values["time"] for candidate, values in timed.items()}),
+        "budget": _best({candidate: values["budget"] for candidate, values in timed.items()}),
+    }
+
+
+def _best(values: Mapping[tuple[float, float], Floats]) -> list[float]:
+    """The candidate with the best mean, unless the first is within a standard error of it: few rankings tell little."""
+    default, *others = values
+    best = max(others, key=lambda candidate: float(values[candidate].mean()))
+    gain = values[best] - values[default]
+    error = float(gain.std(ddof=1)) / np.sqrt(gain.size)
+    return list(best if float(gain.mean()) > error else default)
+
+
+def _by_ranking(
+    share: float, wait: float, y: Floats, log_odds: Floats, value: Floats, duration: Floats, unit: NDArray[np.intp]
+) -> Mapping[str, Floats]:
+    """What each objective wants, a value a ranking, with expected durations."""
+    order = np.lexsort((-score(share, wait, log_odds, value, duration), unit))
+    y, cost, unit = y[order], duration[order] + 1.0, unit[order]
+    n, m, total = np.bincount(unit), np.bincount(unit, weights=y), np.bincount(unit, weights=cost)
+    first = np.concatenate([[0], np.cumsum(n)[:-1]])
+    position = np.arange(y.size) - first[unit] + 1.0
+    ends = np.cumsum(cost) - np.concatenate([[0.0], np.cumsum(total)[:-1]])[unit]
+    apfd = 1 - np.bincount(unit, weights=position * y) / (n * m)
+    apfdc = np.bincount(unit, weights=y * (total[unit] - ends + cost / 2)) / (m * total)
+    recall = np.bincount(unit, weights=y * (ends <= BUDGET * total[unit])) / m
+    return {"failures": apfd, "time": apfdc, "budget": recall}

@@ -1,0 +1,185 @@
+"""How often a test, and the tests beside it in the order of names, failed lately: one pass over the verdicts.
+
+Put here rates that need the verdicts in the order in which they became known, a run at a time. Everything is arrays
+over the tests of a repository; a run that became known after a prediction has not been added when it is asked.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+ALPHAS: dict[str, float] = {
+    "ewma_02": 0.02, "ewma_05": 0.05, "ewma_10": 0.1, "ewma_20": 0.2, "ewma_40": 0.4, "ewma_80": 0.8,
+}  # fmt: skip
+"""Time scales of the moving averages: memories of about 50, 20, 10, 5, 2 and 1 runs."""
+
+PRIOR_WEIGHT = 0.5
+"""The repository's rate counts as half a run of the test."""
+
+MEMORIES = {"short": 3.0, "middle": 10.0, "long": 40.0}
+"""Runs of the repository after which a neighbour's outcome has faded to a third."""
+
+WIDTHS = (1, 5, 25)
+"""Neighbours on either side."""
+
+NEAR = tuple(f"near_{memory}_{width}" for memory in MEMORIES for width in WIDTHS)
+"""Names of the neighbours' rates."""
+
+BESIDE = ("beside_2", "beside_8")
+"""Names of the mean rates of the next tests within the ranking, 2 or 8 on either side."""
+
+CHOSEN = ("chosen_2", "chosen_10")
+"""Names of the shares of the next known tests that the ranking holds, 2 or 10 on either side."""
+
+RECENT = (*ALPHAS, *NEAR, *BESIDE, *CHOSEN, "name_place")
+"""All columns of :func:`recent_rates`; ``name_place`` is the test's place in the order of names, 0-1."""
+
+_SPEAKER = list(ALPHAS).index("ewma_40")
+_PRIOR_FAILED, _PRIOR_RUN = 1.0, 20.0
+
+
+def natural_order(names: list[str]) -> list[str]:
+    """Sort names so that numbers in them count as numbers: ``t9`` stands before ``t10``."""
+
+    def key(name: str) -> list[tuple[bool, int, str]]:
+        parts = re.findall(r"\d+|\D+", name)
+        return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+    return sorted(names, key=lambda name: (key(name), name))
+
+
+def recent_rates(subjects: pl.DataFrame, ran: pl.DataFrame) -> pl.DataFrame:
+    """Columns of :data:`RECENT`, one row a subject, in the subjects' order.
+
+    Args:
+        subjects: repo_id, revision, test_id, predicted_at; those of one revision and time are a ranking.
+        ran: Verdicts of tests that ran, in the order in which they became known: repo_id, run_id, test_id, known_at,
+            ``share`` of the attempts that failed (0-1), ``n_attempts``, and ``failed`` (1 where the verdict is that).
+    """
+    out = np.empty((subjects.height, len(RECENT)))
+    asked = subjects.select("repo_id", "revision", "test_id", "predicted_at").with_row_index("row")
+    for (repo,), mine in asked.group_by("repo_id"):
+        _one_repository(mine.sort("predicted_at", "revision", "row"), ran.filter(pl.col("repo_id") == repo), out)
+    return pl.DataFrame(out, schema=list(RECENT), orient="row")
+
+
+def _one_repository(asked: pl.DataFrame, ran: pl.DataFrame, out: Floats) -> None:
+    names = natural_order(pl.concat([asked["test_id"], ran["test_id"]]).unique().to_list())
+    code = pl.Enum(names)
+    state = _State(len(names))
+    runs = _runs(ran.with_columns(place=pl.col("test_id").cast(code).to_physical()))
+    coming = next(runs, None)
+    moments = asked.with_columns(place=pl.col("test_id").cast(code).to_physical())
+    for at, rows, places in _groups(moments):
+        while coming is not None and coming[0] <= at:
+            state.add(*coming[1:])
+            coming = next(runs, None)
+        out[rows] = state.rates(places)
+
+
+def _groups(moments: pl.DataFrame) -> Iterator[tuple[int, Places, Places]]:
+    at = moments["predicted_at"].cast(pl.Int64).to_numpy()
+    rows, places = (moments[name].to_numpy().astype(np.intp) for name in ("row", "place"))
+    ranking = moments.select(pl.struct("predicted_at", "revision").rle_id()).to_series().to_numpy()
+    edges = [0, *(np.flatnonzero(np.diff(ranking)) + 1).tolist(), at.size]
+    for start, end in pairwise(edges):
+        yield int(at[start]), rows[start:end], places[start:end]
+
+
+def _runs(ran: pl.DataFrame) -> Iterator[tuple[int, Places, Floats, Floats, Floats]]:
+    """Per run and time at which it became known: that time, its tests' places, shares, attempts and failures."""
+    if ran.is_empty():
+        return
+    ordered = ran.sort("known_at", "run_id", maintain_order=True)
+    at = ordered["known_at"].cast(pl.Int64).to_numpy()
+    run = ordered["run_id"].rank("dense").to_numpy()
+    place = ordered["place"].to_numpy().astype(np.intp)
+    names = ("share", "n_attempts", "failed")
+    share, attempts, failed = (ordered[name].cast(pl.Float64).to_numpy() for name in names)
+    edges = [0, *(np.flatnonzero((np.diff(at) != 0) | (np.diff(run) != 0)) + 1).tolist(), at.size]
+    for start, end in pairwise(edges):
+        part = slice(start, end)
+        yield int(at[start]), place[part], share[part], attempts[part], failed[part]
+
+
+class _State:
+    """What is known of every test of a repository after some of its runs; a place is a test in natural order."""
+
+    def __init__(self, n_tests: int) -> None:
+        self._keep = 1.0 - np.array(list(ALPHAS.values()))[:, None]
+        self._fade = np.exp(-1.0 / np.array(list(MEMORIES.values())))[:, None]
+        self._failed, self._weight = np.zeros((len(ALPHAS), n_tests)), np.zeros((len(ALPHAS), n_tests))
+        self._near_failed, self._near_ran = np.zeros((len(MEMORIES), n_tests)), np.zeros((len(MEMORIES), n_tests))
+        self._last_run = np.full(n_tests, -1)
+        self._n_runs = 0
+        self._all_failed, self._all_ran = _PRIOR_FAILED, _PRIOR_RUN
+
+    def add(self, places: Places, share: Floats, attempts: Floats, failed: Floats) -> None:
+        """Take in a run; many attempts say more than one, but not as much as many runs."""
+        weight = np.sqrt(np.maximum(attempts, 1.0))
+        keep = self._keep**weight
+        self._failed[:, places] = self._failed[:, places] * keep + weight * share
+        self._weight[:, places] = self._weight[:, places] * keep + weight
+        faded = self._fade ** (self._n_runs - self._last_run[places])
+        self._near_failed[:, places] = self._near_failed[:, places] * faded + failed
+        self._near_ran[:, places] = self._near_ran[:, places] * faded + 1.0
+        self._last_run[places] = self._n_runs
+        self._n_runs += 1
+        self._all_failed += float((weight * share).sum())
+        self._all_ran += float(weight.sum())
+
+    def rates(self, places: Places) -> Floats:
+        """What is said of the tests of a ranking, shape (n, len(RECENT))."""
+        prior = self._all_failed / self._all_ran
+        own = (self._failed[:, places] + PRIOR_WEIGHT * prior) / (self._weight[:, places] + PRIOR_WEIGHT)
+        there = self._last_run >= 0
+        there[places] = True
+        # Tests of the ranking that never ran take their places too: one amid new tests is not beside an old one.
+        others = np.flatnonzero(there)
+        at = np.searchsorted(others, places)
+        within = _within(places, own[_SPEAKER], prior)
+        return np.concatenate([own, self._near(others, at, prior), within[:-1], _chosen(others, at), within[-1:]]).T
+
+    def _near(self, others: Places, at: Places, prior: float) -> Floats:
+        """Rates of the tests on either side, without the test itself; the prior counts as one run."""
+        faded = self._fade ** (self._n_runs - self._last_run[others])
+        failed, ran = (np.pad(np.cumsum(x[:, others] * faded, axis=1), ((0, 0), (1, 0)))
+                       for x in (self._near_failed, self._near_ran))  # fmt: skip
+        rates = []
+        for width in WIDTHS:
+            f, n = (_around(sums, at, width) for sums in (failed, ran))
+            rates.append((np.maximum(f, 0.0) + prior) / (np.maximum(n, 0.0) + 1.0))
+        return np.stack(rates, axis=1).reshape(len(NEAR), at.size)
+
+
+def _around(sums: Floats, at: Places, width: int) -> Floats:
+    """Sum over ``width`` entries on either side of ``at``, without that itself; running sums begin with 0."""
+    low, high = np.maximum(at - width, 0), np.minimum(at + width + 1, sums.shape[-1] - 1)
+    result: Floats = sums[..., high] - sums[..., low] - (sums[..., at + 1] - sums[..., at])
+    return result
+
+
+def _within(places: Places, rate: Floats, prior: float) -> Floats:
+    """Mean rates of the next tests of the ranking, and the test's own place in it, shape (3, n)."""
+    order = np.argsort(places, kind="stable")
+    at = np.empty_like(order)
+    at[order] = np.arange(places.size)
+    sums = np.pad(np.cumsum(rate[order]), (1, 0))
+    count = np.arange(places.size + 1, dtype=float)
+    means = [(_around(sums, at, width) + prior) / (_around(count, at, width) + 1.0) for width in (2, 8)]
+    return np.stack([*means, (at + 0.5) / places.size])
+
+
+def _chosen(others: Places, at: Places) -> Floats:
+    """Share of the places on either side that the ranking holds, shape (2, n)."""
+    held = np.zeros(others.size)
+    held[at] = 1.0
+    sums = np.pad(np.cumsum(held), (1, 0))
+    return np.stack([_around(sums, at, width) / (2 * width) for width in (2, 10)])
