@@ -34,6 +34,9 @@ MOST_LISTED = 50
 MOST_RECENT = 3_000
 """Changes that git is asked for where the history was not ingested."""
 
+MOST_ADDED = 300
+"""Newest changes of git that are looked through for what was not ingested yet."""
+
 QUICK_QUESTIONS = 400
 QUICK_PULLS = (30.0,)
 MANY_FILES = 4_000
@@ -55,13 +58,7 @@ def impact(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
         raise SourceError(f"{change.revision or 'the change'} touches no file", do="Name another revision, or --files")
     notes: list[str] = []
     stored = of_snapshot(Path(str(arguments.get("snapshot") or settings.published)), repository.repo_id, change, notes)
-    files = stored.files
-    if files is None or files.is_empty():
-        notes.append(
-            f"the history of {repository.repo_id} was not ingested: its newest {MOST_RECENT} changes are git's"
-        )
-        files = recent_changes(repository, change.revision or "HEAD", MOST_RECENT)
-    files = files.filter(pl.col("known_at") < change.at)
+    files = _files(stored.files, repository, change, notes)
     known_history = history(files, extra=change.paths)
     learned = _learned(settings, repository.repo_id, known_history, fresh=bool(arguments.get("learn")))
     texts = python_texts(repository)
@@ -93,6 +90,20 @@ def _change(settings: Settings, arguments: Mapping[str, Any], repository: Reposi
     if last < 1:
         raise UsageError(f"{last} revisions are none", where="--last", do="Give 1 or more")
     return change_at(repository, str(arguments.get("change") or "HEAD"), last)
+
+
+def _files(stored: pl.DataFrame | None, repository: Repository, change: ChangeAt, notes: list[str]) -> pl.DataFrame:
+    """Changes known before: those ingested, and what git has beside them; all of git's where none were."""
+    if stored is None or stored.is_empty():
+        notes.append(f"{repository.repo_id} was not ingested: the newest {MOST_RECENT} changes are read from git")
+        files = recent_changes(repository, change.revision or "HEAD", MOST_RECENT)
+    else:
+        newer = recent_changes(repository, change.revision or "HEAD", MOST_ADDED)
+        own = newer.filter(pl.col("known_at") < change.at).join(stored, on="revision", how="anti")
+        if not own.is_empty():
+            notes.append(f"{own['revision'].n_unique()} changes were not ingested yet and are read from git")
+        files = pl.concat([stored, own.select(stored.columns).cast(dict(stored.schema))])
+    return files.filter(pl.col("known_at") < change.at)
 
 
 def _learned(settings: Settings, repo_id: str, known: History, *, fresh: bool) -> Learned:

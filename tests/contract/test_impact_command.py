@@ -209,4 +209,5 @@ def test_a_published_snapshot_and_spans_add_tests_endpoints_and_services(deploym
     assert names(data, "endpoints") == ["GET /prices of /shop/prod"]
     assert names(data, "services") == ["/shop/prod", "/web/prod"]
     assert "docs/later.md" not in names(data, "files")
-    assert data["missing"] == data["notes"] == []
+    assert data["missing"] == []
+    assert data["notes"] == ["9 changes were not ingested yet and are read from git"]

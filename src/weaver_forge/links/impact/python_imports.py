@@ -49,6 +49,7 @@ class ImportGraph:
         self._files = frozenset(texts)
         self._folders = {folder for path in texts for folder in _above(path)}
         self._roots = self._all_roots()
+        self._known: dict[tuple[str, str, tuple[str, ...]], tuple[str, ...]] = {}
         self.imports: dict[str, frozenset[str]] = {
             path: frozenset(self._of(path, text)) for path, text in texts.items()
         }
@@ -104,9 +105,12 @@ class ImportGraph:
         return folder, ".".join(parts)
 
     def _of(self, path: str, text: str) -> Iterator[str]:
-        for module, names in imported(text):
-            yield from (found for found in self._resolved(path, module, names) if found != path)
         folder, _, name = path.rpartition("/")
+        for module, names in imported(text):
+            key = (folder, module, names)
+            if key not in self._known:  # the files of a folder import much of the same
+                self._known[key] = tuple(self._resolved(path, module, names))
+            yield from (found for found in self._known[key] if found != path)
         if name == "conftest.py" or re.match(r"test_|.*_test\.py$", name):
             above = (*_above(path), "") if folder else ("",)
             conftests = (f"{place}/conftest.py" if place else "conftest.py" for place in above)
@@ -154,7 +158,8 @@ class ImportGraph:
 
 def imported(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a text imports: (module with leading dots, names taken from it)."""
-    text = _CONTINUED.sub(" ", text)
+    if "\\" in text:
+        text = _CONTINUED.sub(" ", text)
     for match in _IMPORT.finditer(text):
         if match["modules"] is not None:
             for one in match["modules"].split(","):
@@ -165,8 +170,9 @@ def imported(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
             lines = (line.split("#")[0] for line in match["names"].strip("() \t").splitlines() or [""])
             names = (one.split()[0] for one in " ".join(lines).split(",") if one.split())
             yield match["base"], tuple(name for name in names if _WORDS.fullmatch(name))
-    yield from ((name, ()) for name in _CALLED.findall(text))
-    for block in _PLUGINS.findall(text):
+    if "import_" in text or "importor" in text:
+        yield from ((name, ()) for name in _CALLED.findall(text))
+    for block in _PLUGINS.findall(text) if "pytest_plugins" in text else ():
         yield from ((name, ()) for name in _QUOTED.findall(block))
 
 
