@@ -49,7 +49,7 @@ def doctor(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
 
 
 def _idle(at: Place) -> list[dict[str, str]]:
-    """Actions that the policy here can never have taken; nothing where it cannot be read, which is a problem of its own."""
+    """Actions that the policy here can never have taken; none where it cannot be read: a problem of its own."""
     try:
         return without_trials(in_force(at.policy_text, at.policy_name), at.snapshot.specs if at.snapshot else {})
     except PolicyError:

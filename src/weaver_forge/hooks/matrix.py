@@ -53,7 +53,8 @@ def autonomy_matrix(ledger: "Reading", policy: Policy, specs: Specs, standings: 
         bound (null without trials), bar, proposed_level, proposed_since, evidence_from, evidence_until (newest mature
         trial), assessed_at, changed_at, changed_reason, cause. Besides: ``level`` in force and ``why``, ``earned``,
         ``ceiling`` with ``policy_ceiling`` and ``set_ceiling``, ``halted`` (empty where it is not),
-        ``no_trials_because`` (policy can never have it taken; empty where it can), ``promotion_delay_hours`` and ``taken_back_by`` (what takes the earned level back at once; empty at assisted).
+        ``no_trials_because`` (policy can never have it taken; empty where it can), ``promotion_delay_hours`` and
+        ``taken_back_by`` (what takes the earned level back at once; empty at assisted).
     """
     set_rows = ceilings(ledger)
     assessed = {(row["decision"], row["entity"], row["action"], row["scope"]): row for row in matrix(ledger)}
