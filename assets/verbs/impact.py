@@ -102,7 +102,7 @@ def _files(stored: pl.DataFrame | None, repository: Repository, change: ChangeAt
         own = newer.filter(pl.col("known_at") < change.at).join(stored, on="revision", how="anti")
         if not own.is_empty():
             notes.append(f"{own['revision'].n_unique()} changes were not ingested yet and are read from git")
-        files = pl.concat([stored, own.select(stored.columns).cast(dict(stored.schema))])
+        files = pl.concat([stored, own.select(stored.columns).cast(stored.schema)])
     return files.filter(pl.col("known_at") < change.at)
 
 
