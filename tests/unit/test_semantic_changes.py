@@ -303,6 +303,20 @@ def test_documentation_that_the_repository_reads_is_behaviour_for_the_command(
     assert after["files"][0]["reason"] == "documentation changed, and src/cli.py may use docstrings"
 
 
+def test_the_policy_of_a_deployment_says_the_share_and_protects_paths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = "version: 1\ndecisions:\n  test_selection:\n    holdout: 0.05\n    protected_paths: [docs/]\n"
+    (tmp_path / "policy.yaml").write_text(rules, encoding="utf-8")
+    (tmp_path / "weaver-forge.toml").write_text("", encoding="utf-8")
+    (tmp_path / "a.diff").write_bytes(whole_diff("a\n", "b\n", "docs/a.md"))
+
+    said = asked(tmp_path, capsys, monkeypatch, "--diff", "a.diff")
+
+    assert (said["audit_share"], said["class"], said["ci_needed"]) == (0.05, "docs", True)
+    assert said["reason"] == "CI needed because the policy protects docs/a.md"
+
+
 def test_a_diff_is_read_from_a_file_and_from_standard_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
