@@ -17,14 +17,20 @@ Objective = Literal["time", "failures", "budget"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 SHARES = (0.5, 0.0, 1.0)
-"""Weight of the learnt order against the log-odds of the probability; of equals the first holds."""
+"""Weight of the learnt order against the log-odds of the probability."""
 
-WAITS = (0.75, 0.25, 0.5, 1.0)
-"""Power of the duration by which a chance is divided; 1 would be right if chances were known exactly. The first is
-what did best in the mean over several projects' histories."""
+WAITS = (0.25, 0.5, 0.75, 1.0)
+"""Power of the duration by which a chance is divided; 1 would be right if chances were known exactly."""
 
-DEFAULT = (SHARES[0], WAITS[0])
+DEFAULTS: dict[str, tuple[float, float]] = {"failures": (0.5, 0.0), "time": (0.5, 0.75), "budget": (0.5, 0.5)}
+"""What holds until the history says otherwise by more than a standard error."""
+
 BUDGET = 0.25
+"""Share of the suite's time for which the objective ``budget`` orders."""
+
+BEHIND = 1e3
+"""Log-odds by which a test that alone outlasts the budget stands behind all that fit into it."""
+
 LEAST_RANKINGS = 10
 """Rankings below which nothing is chosen: the default holds."""
 
@@ -40,6 +46,18 @@ def score(share: float, wait: float, log_odds: Floats, value: Floats, duration: 
         duration: Expected milliseconds, without missing ones.
     """
     result: Floats = (1 - share) * log_odds + share * value - wait * np.log1p(duration)
+    return result
+
+
+def in_budget(order: Floats, duration: Floats, whole: Floats) -> Floats:
+    """The order for a budget: a test that alone outlasts it would spend all of it, so it stands behind the others.
+
+    Args:
+        order: Higher first, shape (n,).
+        duration: Expected milliseconds.
+        whole: Sum of these over the test's ranking.
+    """
+    result: Floats = order - BEHIND * (duration > BUDGET * whole)
     return result
 
 
@@ -60,23 +78,22 @@ def choose(y: Floats, unit: NDArray[np.intp], log_odds: Floats, value: Floats, d
         if 0 < y[start:end].sum() < end - start
     ]
     if len(rankings) < LEAST_RANKINGS:
-        return {"failures": [DEFAULT[0], 0.0], "time": list(DEFAULT), "budget": list(DEFAULT)}
+        return {name: list(default) for name, default in DEFAULTS.items()}
     rows = np.concatenate([np.arange(part.start, part.stop) for part in rankings])
     lengths = [part.stop - part.start for part in rankings]
     kept = (y[rows], log_odds[rows], value[rows], duration[rows], np.repeat(np.arange(len(rankings)), lengths))
     flat = {(share, 0.0): _by_ranking(share, 0.0, *kept) for share in SHARES}
     timed = {(share, wait): _by_ranking(share, wait, *kept) for share in SHARES for wait in WAITS}
     return {
-        "failures": _best({candidate: values["failures"] for candidate, values in flat.items()}),
-        "time": _best({candidate: values["time"] for candidate, values in timed.items()}),
-        "budget": _best({candidate: values["budget"] for candidate, values in timed.items()}),
-    }
+        name: _best({candidate: found[name] for candidate, found in (flat if name == "failures" else timed).items()},
+                    default)
+        for name, default in DEFAULTS.items()
+    }  # fmt: skip
 
 
-def _best(values: Mapping[tuple[float, float], Floats]) -> list[float]:
-    """The candidate with the best mean, unless the first is within a standard error of it: few rankings tell little."""
-    default, *others = values
-    best = max(others, key=lambda candidate: float(values[candidate].mean()))
+def _best(values: Mapping[tuple[float, float], Floats], default: tuple[float, float]) -> list[float]:
+    """The candidate with the best mean, unless the default is within a standard error: few rankings tell little."""
+    best = max(values, key=lambda candidate: float(values[candidate].mean()))
     gain = values[best] - values[default]
     error = float(gain.std(ddof=1)) / np.sqrt(gain.size)
     return list(best if float(gain.mean()) > error else default)
@@ -86,7 +103,18 @@ def _by_ranking(
     share: float, wait: float, y: Floats, log_odds: Floats, value: Floats, duration: Floats, unit: NDArray[np.intp]
 ) -> Mapping[str, Floats]:
     """What each objective wants, a value a ranking, with expected durations."""
-    order = np.lexsort((-score(share, wait, log_odds, value, duration), unit))
+    said, whole = (
+        score(share, wait, log_odds, value, duration),
+        np.bincount(unit, weights=duration)[unit].astype(np.float64),
+    )
+    apfd, apfdc, _ = _measured(said, y, duration, unit)
+    recall = _measured(in_budget(said, duration, whole), y, duration, unit)[2]
+    return {"failures": apfd, "time": apfdc, "budget": recall}
+
+
+def _measured(said: Floats, y: Floats, duration: Floats, unit: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+    """APFD, APFDc and recall within the budget, a value a ranking."""
+    order = np.lexsort((-said, unit))
     y, cost, unit = y[order], duration[order] + 1.0, unit[order]
     n, m, total = np.bincount(unit), np.bincount(unit, weights=y), np.bincount(unit, weights=cost)
     first = np.concatenate([[0], np.cumsum(n)[:-1]])
@@ -95,4 +123,4 @@ def _by_ranking(
     apfd = 1 - np.bincount(unit, weights=position * y) / (n * m)
     apfdc = np.bincount(unit, weights=y * (total[unit] - ends + cost / 2)) / (m * total)
     recall = np.bincount(unit, weights=y * (ends <= BUDGET * total[unit])) / m
-    return {"failures": apfd, "time": apfdc, "budget": recall}
+    return apfd, apfdc, recall

@@ -72,6 +72,10 @@ def _organisation(n: int = 60, seed: int = 0) -> dict:
     return _tables(verdicts, runs, changes, files)
 
 
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
 def test_results_of_one_run_are_not_known_when_it_starts() -> None:
     tables = _history(_run(0, a="failed"), _run(1, a="failed"))
 
@@ -191,6 +195,34 @@ def test_an_unseen_test_and_an_empty_history_give_the_prior() -> None:
         artifact = method.fit(features.clear(), labels, np.random.default_rng(0))
         rows = method.predict(artifact, features).rows
         assert rows["probability"].to_list() == pytest.approx([0.05], abs=0.01)
+
+
+@pytest.mark.parametrize("objective", ["time", "failures", "budget"])
+def test_without_any_history_the_change_orders(objective: str) -> None:
+    kind = test_selection.configure(objective=objective).kinds[0]
+    whole = _organisation(2)
+    tables = {**whole, **{name: whole[name].clear() for name in whole if "_ci__" in name}}
+    touched = whole["core_changes__files"].filter(pl.col("revision") == "rev0")["path"][0].removesuffix(".py")[5:]
+    tests = [f"pkg.test_m{number}::test_it" for number in range(12)]
+    features = kind.features(tables, pl.concat([_subject(0, test, T0 + HOUR / 4) for test in tests]))
+
+    artifact = kind.model.fit(features.clear(), kind.labels(tables, features.select(KEY).clear(), T0), _rng())
+    rows = kind.model.predict(artifact, features).rows.sort("score", descending=True)
+
+    assert rows["test_id"][0] == f"pkg.test_m{touched}::test_it"
+
+
+@pytest.mark.parametrize("objective", ["time", "failures", "budget"])
+def test_from_the_first_run_on_what_failed_goes_first(objective: str) -> None:
+    kind = test_selection.configure(objective=objective).kinds[0]
+    tables = _history(_run(0, a="passed", b="failed", c="passed", d="passed", e="passed"))
+    subjects = kind.history(tables, T0 + HOUR)
+    features, labels = kind.features(tables, subjects), kind.labels(tables, subjects, T0 + HOUR)
+    new = kind.features(tables, pl.concat([_subject(1, test, T0 + HOUR) for test in "abcdef"]))
+
+    rows = kind.model.predict(kind.model.fit(features, labels, _rng()), new).rows.sort("score", descending=True)
+
+    assert rows["test_id"][0] == "b"
 
 
 @pytest.mark.parametrize("objective", ["time", "failures", "budget"])

@@ -123,8 +123,15 @@ def test_few_rankings_choose_nothing() -> None:
 
     chosen = objectives.choose(y, unit, -value, value, np.ones(y.size))
 
-    assert chosen["time"] == list(objectives.DEFAULT)
-    assert chosen["failures"] == [objectives.DEFAULT[0], 0.0]
+    assert chosen == {name: list(default) for name, default in objectives.DEFAULTS.items()}
+
+
+def test_what_alone_outlasts_the_budget_stands_behind_what_fits() -> None:
+    order, duration = np.array([3.0, 2.0, 1.0, 0.0]), np.array([60.0, 10.0, 20.0, 10.0])
+
+    ordered = objectives.in_budget(order, duration, np.full(4, duration.sum()))
+
+    assert np.argsort(-ordered).tolist() == [1, 2, 3, 0]
 
 
 def test_the_order_that_served_best_is_chosen_for_each_objective() -> None:
