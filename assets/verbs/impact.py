@@ -97,6 +97,8 @@ def _files(stored: pl.DataFrame | None, repository: Repository, change: ChangeAt
     if stored is None or stored.is_empty():
         notes.append(f"{repository.repo_id} was not ingested: the newest {MOST_RECENT} changes are read from git")
         files = recent_changes(repository, change.revision or "HEAD", MOST_RECENT)
+        if repository.is_shallow():
+            notes.append("the clone is shallow: git has a part of the history only (`git fetch --unshallow`)")
     else:
         newer = recent_changes(repository, change.revision or "HEAD", MOST_ADDED)
         own = newer.filter(pl.col("known_at") < change.at).join(stored, on="revision", how="anti")

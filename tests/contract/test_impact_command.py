@@ -122,6 +122,7 @@ def test_the_text_names_the_signal_of_each(ask: Ask) -> None:
     [
         (("--change", "nowhere"), 5, "nowhere"),
         (("--files", "/etc/passwd"), 2, "not in this repository"),
+        (("--files", "src"), 2, "is a folder"),
         (("--files", "a", "--change", "HEAD"), 2, "two changes"),
         (("--last", "0"), 2, "--last"),
         (("--last", "999"), 5, "only 10 revisions"),

@@ -96,9 +96,11 @@ def _within(name: str, root: Path) -> str:
     """A path relative to the repository, with slashes; also of a file that does not exist yet.
 
     Raises:
-        UsageError: If it lies elsewhere.
+        UsageError: If it lies elsewhere, or is a folder.
     """
     path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 - drops "..", and follows no link
+    if path.is_dir():
+        raise UsageError(f"{name} is a folder", where="--files", do=f"Name its files: git ls-files {name}")
     for base in (root, root.resolve()):
         if path.is_relative_to(base):
             return path.relative_to(base).as_posix()
