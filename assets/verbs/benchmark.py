@@ -18,7 +18,7 @@ from assets.predicting import SEED
 from assets.registry import load_spec
 from assets.resources import Emit
 from weaver_forge import benchmarks
-from weaver_forge.benchmarks import BenchmarkData
+from weaver_forge.benchmarks import BenchmarkData, same_runs
 from weaver_forge.errors import MissingInput, UsageError
 from weaver_forge.settings import Settings
 
@@ -68,7 +68,12 @@ def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> i
         rows += module.benchmark(data, np.random.default_rng(SEED))
         for note in data.notes:
             emit({"event": "line", "text": f"{data.set}: {note}", "style": "dim"})
-    rows += list(means(rows))
+    project = same_runs.projects(sets)
+    for name, first in project.items():
+        if name != first:
+            text = f"{name} holds runs of {first}: one project, counted once in means"
+            emit({"event": "line", "text": text, "style": "dim"})
+    rows += list(means(rows, project))
     emit({
         "event": "table",
         "title": f"{spec.name} on {folder}",
@@ -123,8 +128,13 @@ def read_files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def means(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One row a protocol and metric: the mean over sets, each counted once."""
+def means(rows: list[dict[str, Any]], project: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
+    """One row a protocol and metric: the mean over projects, of each the mean over its sets; ``n`` counts projects.
+
+    Args:
+        rows: One a set, protocol and metric.
+        project: Project of each set; a set that is not named is one of its own.
+    """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         if row["value"] is not None:
@@ -132,17 +142,26 @@ def means(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for (protocol, metric), members in groups.items():
         if len(members) < 2:
             continue
+        once = [(project or {}).get(member["set"], member["set"]) for member in members]
         names = set.intersection(*(set(member["baselines"]) for member in members))
         yield {
-            "set": "*", "protocol": protocol, "metric": metric, "n": len(members), "low": None, "high": None,
-            "value": float(np.mean([member["value"] for member in members])),
+            "set": "*", "protocol": protocol, "metric": metric, "n": len(set(once)), "low": None, "high": None,
+            "value": _mean([member["value"] for member in members], once),
             "baselines": {
-                name: float(np.mean([m["baselines"][name] for m in members]))
+                name: _mean([m["baselines"][name] for m in members], once)
                 for name in sorted(names)
                 if all(m["baselines"][name] is not None for m in members)
             },
             "published": {},
         }  # fmt: skip
+
+
+def _mean(values: list[float], once: list[str]) -> float:
+    """Mean over projects of the means over their sets."""
+    parts: dict[str, list[float]] = {}
+    for value, project in zip(values, once, strict=True):
+        parts.setdefault(project, []).append(value)
+    return float(np.mean([np.mean(part) for part in parts.values()]))
 
 
 def _short(value: float | None) -> float | None:

@@ -25,10 +25,13 @@ ORDER_OF = {
 }  # fmt: skip
 """Each measure is taken of the order whose objective it is: places and failures a test, time, and a budget of it."""
 
+RESAMPLES = 200
+"""Bootstrap resamples a draw of the ties: 4,000 in all."""
+
 KEY = ["repo_id", "revision", "test_id", "predicted_at"]
 
-RANDOM_ORDERS = 20
-"""A random order of few rankings says little: so many are averaged."""
+DRAWS = 20
+"""A random order of few rankings says little, nor does one draw of a naive order's ties: so many are averaged."""
 
 BASELINES = {
     "recently_failed": pl.col("ewma_20"),
@@ -36,7 +39,7 @@ BASELINES = {
     "failure_rate": pl.col("n_failures") / (pl.col("n_runs") + 1.0),
     "shortest_first": -pl.col("expected_duration_ms").fill_null(0.0),
 }
-"""Naive orders beside last-failed-first, ties at random."""
+"""Naive orders beside last-failed-first; of their ties :data:`DRAWS` random ones are averaged."""
 
 
 class Data(Protocol):
@@ -119,45 +122,65 @@ def measure(name: str, protocol: str, judged: pl.DataFrame, rng: np.random.Gener
     rows = []
     for metric, order in ORDER_OF.items():
         frame = never_before if metric == "first_failure_position" else judged
-        rows.append(_row(name, protocol, metric, frame.with_columns(score=order), rng))
-        if metric == "apfdc":
-            rows.append(_gain(name, protocol, "apfdc_gain", metric, frame.with_columns(score=order), rng))
+        rows += _rows(name, protocol, metric, frame.with_columns(score=order), rng)
         if metric == "first_failure_position":
-            by_time = _row(name, protocol, metric, frame.with_columns(score="score_time"), rng)
+            by_time = _rows(name, protocol, metric, frame.with_columns(score="score_time"), rng)[0]
             gain = _over_random(rows[-1])
             rows += [{**by_time, "metric": "first_failure_position_by_time"}, gain]
     return rows
 
 
-def _row(name: str, protocol: str, metric: str, frame: pl.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
-    score = metrics.evaluate([metric], frame, rng=rng)[0]
-    others = {"last_failed_first": score.baseline_value}
-    if metric not in {"brier", "ece"}:
-        cost = pl.col("cost") + 1.0
-        best = pl.col("outcome") / cost if metric in {"apfdc", "recall@25"} else pl.col("outcome")
-        blind = frame.with_columns(score=0.0)
-        drawn = [metrics.evaluate([metric], blind, rng=rng, resamples=1)[0].value for _ in range(RANDOM_ORDERS)]
-        known = [value for value in drawn if value is not None]
-        others["random"] = float(np.mean(known)) if known else None
-        orders = {**{other: pl.col(f"naive_{other}") for other in BASELINES}, "optimal": best}
-        for other, order in orders.items():
-            value = metrics.evaluate([metric], frame.with_columns(score=order), rng=rng, resamples=1)[0].value
-            others[other] = value
-    return {
-        "set": name, "protocol": protocol, "metric": metric, "value": score.value, "low": score.low,
-        "high": score.high, "n": score.n, "baselines": others,
-    }  # fmt: skip
+def _rows(name: str, protocol: str, metric: str, frame: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """The metric beside its baselines; of APFDc also the gain over the frame's, with its paired interval (90 %)."""
+    if metric in {"brier", "ece"}:
+        score = metrics.evaluate([metric], frame, rng=rng)[0]
+        others = {"last_failed_first": score.baseline_value}
+        return [_as_row(name, protocol, metric, (score.value, score.low, score.high), score.n, others)]
+    frame = _with_both_outcomes(frame)
+    cost = pl.col("cost") + 1.0
+    best = pl.col("outcome") / cost if metric in {"apfdc", "recall@25"} else pl.col("outcome")
+    orders = {"random": pl.lit(0.0), **{other: pl.col(f"naive_{other}") for other in BASELINES}, "optimal": best}
+    drawn = _drawn(metric, frame, rng, resamples=RESAMPLES)
+    others = {"last_failed_first": _mean(drawn, "baseline_value")}
+    for other, order in orders.items():
+        others[other] = _mean(_drawn(metric, frame.with_columns(score=order), rng, resamples=1), "value")
+    found = (_mean(drawn, "value"), _mean(drawn, "low"), _mean(drawn, "high"))
+    gain = (_mean(drawn, "gain"), _mean(drawn, "gain_low"), _mean(drawn, "gain_high"))
+    said = _as_row(name, protocol, metric, found, drawn[0].n, others)
+    return [said, _as_row(name, protocol, "apfdc_gain", gain, drawn[0].n, {})] if metric == "apfdc" else [said]
 
 
-def _gain(
-    name: str, protocol: str, called: str, metric: str, frame: pl.DataFrame, rng: np.random.Generator
+def _as_row(
+    name: str,
+    protocol: str,
+    metric: str,
+    found: tuple[float | None, float | None, float | None],
+    n: int,
+    baselines: dict[str, float | None],
 ) -> dict[str, Any]:
-    """How much better than the frame's baseline, with the paired interval (90 %)."""
-    score = metrics.evaluate([metric], frame, rng=rng)[0]
+    value, low, high = found
     return {
-        "set": name, "protocol": protocol, "metric": called, "value": score.gain, "low": score.gain_low,
-        "high": score.gain_high, "n": score.n, "baselines": {},
+        "set": name, "protocol": protocol, "metric": metric, "value": value, "low": low, "high": high, "n": n,
+        "baselines": baselines,
     }  # fmt: skip
+
+
+def _with_both_outcomes(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rankings that count: some test failed and some did not; all others have no order to judge."""
+    failed = pl.col("outcome").mean().over("unit")
+    return frame.filter(failed > 0, failed < 1)
+
+
+def _drawn(metric: str, frame: pl.DataFrame, rng: np.random.Generator, *, resamples: int) -> list[metrics.Score]:
+    """The metric once a draw of the ties."""
+    narrow = frame.select("unit", "outcome", "cost", "score", "baseline_score")
+    return [metrics.evaluate([metric], narrow, rng=rng, resamples=resamples)[0] for _ in range(DRAWS)]
+
+
+def _mean(drawn: list[metrics.Score], field: str) -> float | None:
+    """Mean of a field over the draws; None where it is not estimable."""
+    values = [getattr(score, field) for score in drawn]
+    return None if any(value is None for value in values) else float(np.mean(values))
 
 
 def _over_random(row: dict[str, Any]) -> dict[str, Any]:
