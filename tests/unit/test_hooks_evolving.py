@@ -12,7 +12,11 @@ from weaver_forge.errors import PolicyError, SourceError, UsageError
 from weaver_forge.hooks import switch
 from weaver_forge.hooks.acts import State
 from weaver_forge.hooks.evolving import Workshop, carried_out, carry_out, take_back
+from weaver_forge.hooks.reproducing import About, reproduced
+from weaver_forge.hooks.status_points import active
+from weaver_forge.hooks.status_sight import Sight
 from weaver_forge.ledger import Ledger
+from weaver_forge.ledger.queries_status import Window
 from weaver_forge.policy import parse
 
 NOW = datetime(2026, 3, 1)
@@ -159,3 +163,28 @@ def test_a_policy_that_does_not_allow_it_is_left_alone(work: Workshop) -> None:
     with pytest.raises(PolicyError):
         carry_out(work, planned())
     assert work.ledger.rows("decisions") == []
+
+
+def test_what_holds_until_it_is_taken_back_counts_as_in_force(work: Workshop, tmp_path: Path) -> None:
+    carry_out(work, planned())
+    sight = Sight(
+        ledger=work.ledger, snapshot=None, no_snapshot="nothing is published", policy=parse(POLICY, "p"),
+        overview=tmp_path / "none.json", window=Window(NOW - timedelta(days=1), NOW + timedelta(days=400)),
+    )  # fmt: skip
+
+    before = active(work.ledger, sight)
+    take_back(work, "id-src/hot.py")
+    after = active(work.ledger, sight)
+
+    assert (before.value, after.value) == (1, 0)
+
+
+def test_why_says_who_confirmed_it_and_what_was_done(work: Workshop) -> None:
+    carry_out(work, planned())
+    (row,) = work.ledger.rows("decisions")
+
+    found = reproduced(work.ledger, About(id=row["decision_id"]))
+
+    assert found["again"] == {"same": None, "why": "ana confirmed it, and no policy was asked", "differences": {}}
+    assert [each["state"] for each in found["acts"]] == ["claimed", "done"]
+    assert "protected_paths of deploy_risk" in found["acts"][-1]["detail"]

@@ -41,7 +41,7 @@ _SHOWN = {
     "policies": ("policy_sha256", "first_used_at"),
     "standings": ("decision", "action", "scope", "level", "n_trials", "bound", "bar", "cause", "assessed_at"),
     "switches": ("scope", "is_on", "actor", "reason", "made_at"),
-    "ceilings": ("decision", "scope", "level", "actor", "made_at"),
+    "ceilings": ("decision", "scope", "level", "actor", "context", "made_at"),
     "acts": ("act_id", "decision_id", "action", "unit", "hook", "state", "made_at"),
     "roots": ("day", "first_batch", "last_batch", "n_rows", "merkle_root"),
 }
@@ -96,7 +96,7 @@ def show(
         text.as_json(plain(found))
         return 0
     text.out(f"{found['kind']} {found['id']}")
-    for name in ("decisions", "predictions", "outcomes", "approvals"):
+    for name in ("decisions", "predictions", "outcomes", "approvals", "acts"):
         for row in found[name]:
             shown = {key: value for key, value in row.items() if value is not None}
             width = max(len(key) for key in shown)

@@ -90,13 +90,15 @@ def _explain(found: dict[str, Any]) -> None:
         text.out(f"\nThe first of {len(predictions)} predictions it rests on; all of them: --json")
     if decision is not None:
         if row is None:
+            _planned(decision["inputs"] or {})
             text.group("Unavailable", _unavailable(_sources(decision)))
         if found["left"] is not None:
             text.group("Left for later", _left_lines(found["left"]))
         text.group(
             "Approvals", [f"{a['actor']} until {instant(a['expires_at'])}: {a['reason']}" for a in found["approvals"]]
         )
-        text.group("Policy", decision["reasons"] or [])
+        text.group("What was done", [_act(act) for act in found["acts"]])
+        text.group("Policy" if decision["policy_sha256"] else "Reasons", decision["reasons"] or [])
         text.group("Rules that fired", decision["rules"] or ["none was recorded"])
         text.group("Asked again, of the policy of that time", _again_lines(found["again"]))
 
@@ -109,6 +111,18 @@ def _prediction(row: dict[str, Any], outcomes: list[dict[str, Any]]) -> None:
     text.group("Unavailable", _unavailable(row["sources_missing"] or []))
     text.group("Outcome", [_outcome(outcomes)])
     text.group("Score", [score_line(row, "")])
+
+
+def _planned(item: dict[str, Any]) -> None:
+    """What a planned change rests on, where the decision carries one out: measured facts, its check, its way back."""
+    text.group("Evidence", [f"{fact['text']} (n = {fact['n']:,})" for fact in item.get("facts", ())])
+    text.group("Check", [item["check"]["text"]] if "text" in item.get("check", {}) else [])
+    text.group("Way back", [item["way_back"]] if "way_back" in item else [])
+
+
+def _act(act: dict[str, Any]) -> str:
+    detail = f": {act['detail']}" if act["detail"] else ""
+    return f"{act['state']} {instant(act['made_at'])}{detail}"
 
 
 def _sources(decision: dict[str, Any]) -> list[str]:

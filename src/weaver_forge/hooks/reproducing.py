@@ -78,6 +78,8 @@ def again(decision: Row, policy: str | None) -> dict[str, Any]:
         recorded and what comes out now, by name.
     """
     inputs = decision.get("inputs") or {}
+    if "question" not in inputs and decision["policy_sha256"] is None and decision["actor"]:
+        return _not_again(f"{decision['actor']} confirmed it, and no policy was asked")
     if "question" not in inputs:
         return _not_again("it was recorded before all that a verdict rests on was kept")
     if policy is None:

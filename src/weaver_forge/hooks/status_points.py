@@ -71,7 +71,8 @@ def active(ledger: "Reading", sight: Sight) -> Figure:
         and queries.acts(row)
         and not (row["exit_code"] and (row["decision"], row["unit"], row["hook"]) in released)
     ]
-    valid = [row for row in acts if row["expires_at"] is not None and row["expires_at"] > window.now]
+    # What a decision without an end had done (a line of policy.yaml) holds until it is taken back.
+    valid = [row for row in acts if row["expires_at"] is None or row["expires_at"] > window.now]
     done = [row for row in valid if row["state"] == Acted.DONE]
     uncertain = [row for row in valid if row["state"] == Acted.CLAIMED]
     n = len(held) + len(done)

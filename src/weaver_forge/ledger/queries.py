@@ -134,12 +134,12 @@ def newest_decision(ledger: "Reading", *, decision: str, unit: str, hook: str) -
 
 
 def show(ledger: "Reading", prefix: str) -> dict[str, Any]:
-    """A decision with its predictions, outcomes, approvals and policy, by id or unique beginning of one.
+    """A decision with its predictions, outcomes, approvals, acts and policy, by id or unique beginning of one.
 
     An id of a prediction gives that prediction, its outcomes, and the decisions that rest on it.
 
     Returns:
-        ``{kind, id, decisions, predictions, outcomes, approvals, policy}``; policy is the text, or None.
+        ``{kind, id, decisions, predictions, outcomes, approvals, acts, policy}``; policy is the text, or None.
 
     Raises:
         UsageError: If nothing, or more than one row, begins like this.
@@ -152,13 +152,15 @@ def show(ledger: "Reading", prefix: str) -> dict[str, Any]:
         ids = [found]
         decisions = _resting_on(ledger, found)
     predictions = [row for id_ in ids if (row := ledger.prediction(id_)) is not None]
+    made = [row["decision_id"] for row in decisions]
     return {
         "kind": kind.removesuffix("s"),
         "id": found,
         "decisions": decisions,
         "predictions": predictions,
         "outcomes": _of_each(ledger, "outcomes", "prediction_id", ids),
-        "approvals": _of_each(ledger, "approvals", "decision_id", [row["decision_id"] for row in decisions]),
+        "approvals": _of_each(ledger, "approvals", "decision_id", made),
+        "acts": _of_each(ledger, "acts", "decision_id", made),
         "policy": _policy(ledger, decisions),
     }
 
