@@ -35,7 +35,7 @@ def test_autonomy_is_refused_given_and_withdrawn_and_no_test_is_left_out_twice_h
     stream = spliced([by_name[name] for name in SETS])
     (tmp_path / "lived").mkdir()
 
-    found = survive(stream, tmp_path / "lived", POLICY + STRICT, mean_s=8.0, rng=np.random.default_rng(1))
+    found = survive(stream, tmp_path / "lived", POLICY + STRICT, mean_s=8.0, most=12, rng=np.random.default_rng(1))
 
     given = next(change for change in found.changes if change["level"] == "autonomous")
     taken = next(change for change in found.changes if change["previous_level"] == "autonomous")

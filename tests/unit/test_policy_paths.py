@@ -110,13 +110,23 @@ def test_a_pattern_matches_what_git_ignores(repository: Path, pattern: str) -> N
     assert set(protected([pattern], PATHS)) == _git_ignores(repository, [pattern], PATHS)
 
 
+def _is_defined(pattern: str) -> bool:
+    """Say whether git's manual says what it means; two stars next to letters are taken now one way, now the other."""
+    bare = pattern.strip("/")
+    return (
+        "***" not in bare
+        and not bare.endswith("**")
+        and all(part == "**" or "**" not in part for part in bare.split("/"))
+    )
+
+
 _part = st.text("ab*?", min_size=1, max_size=3)
 _pattern = st.builds(
     lambda front, parts, back: front + "/".join(parts) + back,
     st.sampled_from(["", "/", "**/"]),
     st.lists(st.one_of(_part, st.just("**")), min_size=1, max_size=3),
     st.sampled_from(["", "/"]),
-).filter(lambda text: "***" not in text and text.strip("/") != "**" and "**" not in text.replace("**/", "").strip("/"))
+).filter(_is_defined)
 _path = st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=4).map("/".join)
 
 
