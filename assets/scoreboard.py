@@ -56,10 +56,7 @@ def build_scoreboard(settings: Settings, organisation: Path, live_from: datetime
     with Ledger.open(settings.ledger_url) as ledger:
         resolved = {key: _frame(ledger.resolved(*key)) for key in SHOWN}
         judged, scored = _judged(ledger.latest_evaluations()), _scored(queries.scoreboard(ledger))
-        everything = {
-            key: _frame(ledger.rows("predictions", "where decision = :d and entity = :e", {"d": key[0], "e": key[1]}))
-            for key in SHOWN
-        }
+        everything = {key: _frame(queries.predicted(ledger, *key)) for key in SHOWN}
     with open_snapshot(settings.root) as snapshot:
         path = snapshot.path
         costs = pl.DataFrame(

@@ -9,7 +9,7 @@ from weaver_forge.cli import text
 from weaver_forge.cli.place import deployment
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks.facts import plain
-from weaver_forge.ledger import Ledger
+from weaver_forge.ledger import Ledger, queries
 
 SHOWN = 20
 _COLUMNS = ("decision", "action", "counted", "decisions", "caught", "escaped", "unstable", "open", "escape rate")
@@ -30,7 +30,7 @@ def escapes(
 
     begin = _instant(since)
     with Ledger.open(deployment().ledger_url, create=False) as ledger:
-        names = [decision] if decision else [row[0] for row in ledger.select(_DECIDED, {})]
+        names = [decision] if decision else queries.decided(ledger)
         found = [{"decision": name, **row} for name in names for row in accounting(ledger, name, begin, hook=hook)]
     if json:
         text.as_json(plain(found))
@@ -67,6 +67,3 @@ def _instant(given: str) -> datetime | None:
     except ValueError as error:
         do = "Write 2026-03-01 or 2026-03-01T12:00"
         raise UsageError(f"{given!r} is no date or instant", where="--since", do=do) from error
-
-
-_DECIDED = "-- grain: decision name\nselect distinct decision from decisions order by decision"

@@ -16,7 +16,7 @@ from weaver_forge.hooks.status_sight import Sight
 from weaver_forge.insights.status_figure import Figure, insufficient, measured, unknown
 from weaver_forge.insights.status_health import SHARE, age, health, share
 from weaver_forge.ledger import queries
-from weaver_forge.ledger.queries_status import missing_rows, newest_predictions, points
+from weaver_forge.ledger.queries_status import missing_rows, n_rows, newest_predictions, points
 from weaver_forge.policy import effective
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _record(ledger: "Reading") -> Figure:
     gaps = missing_rows(ledger)
     if gaps:
         return unknown("record", SHARE, f"rows are missing of {', '.join(sorted(gaps))}")
-    n = int(ledger.select("-- grain: one row\nselect coalesce(sum(n_rows), 0) from chain")[0][0])
+    n = n_rows(ledger)
     if not n:
         return unknown("record", SHARE, "the ledger is empty")
     evidence = {"every byte": "weaver-forge ledger verify"}

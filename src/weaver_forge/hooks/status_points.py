@@ -55,7 +55,7 @@ def active(ledger: "Reading", sight: Sight) -> Figure:
     """What was done or is held back because of a prediction, still valid and not taken back: counted, with its rows."""
     window = sight.window
     acts = [row for row in queries.newest_acts(ledger) if window.scope in {queries.ALL, row["scope"], None}]
-    n_decisions = int(ledger.select(_DECISIONS, {"scope": window.scope})[0][0])
+    n_decisions = queries.n_decisions(ledger, window.scope)
     if not acts and not n_decisions:
         within = "" if window.scope == queries.ALL else f" in scope {window.scope}"
         return unknown(ACTIVE, IN_FORCE, f"no decision and no act is on record{within}")
@@ -137,6 +137,3 @@ def _assessed(row: Row, standings: Standings, sight: Sight) -> tuple[str, str]:
 def _shown(row: Row) -> dict[str, Any]:
     names = ("decision_id", "decision", "action", "unit", "hook", "scope", "expires_at")
     return {name: row[name] for name in names}
-
-
-_DECISIONS = "-- grain: one row\nselect count(*) from decisions where :scope = 'all' or scope = :scope"

@@ -66,6 +66,18 @@ def scoreboard(ledger: "Reading", *, needed: int = NEEDED) -> list[dict[str, Any
     return [_board_row(score, needed) for score in latest_scores(ledger)]
 
 
+def decided(ledger: "Reading") -> list[str]:
+    """Names of the decisions that were ever decided."""
+    return [row[0] for row in ledger.select(_DECIDED)]
+
+
+def predicted(ledger: "Reading", decision: str, entity: str) -> list[dict[str, Any]]:
+    """Every prediction of a decision and entity, its outcome known or not, in the order of the chain."""
+    return ledger.rows(
+        "predictions", "where decision = :d and entity = :e order by batch_seq, position", {"d": decision, "e": entity}
+    )
+
+
 def tail(ledger: "Reading", kind: str, n: int) -> list[dict[str, Any]]:
     """The last n rows of a kind in the order of the chain, oldest first."""
     newest = ledger.rows(kind, "order by batch_seq desc, position desc limit :n", {"n": max(n, 0)})
@@ -233,6 +245,8 @@ def _beats(score: dict[str, Any]) -> bool | None:
 
 
 _NUMBERS = ("value", "low", "high", "baseline_value", "gain", "gain_low", "gain_high")
+
+_DECIDED = "-- grain: decision name\nselect distinct decision from decisions order by decision"
 
 _TOTALS = """
 -- grain: decision, entity and origin

@@ -53,6 +53,16 @@ def missing_rows(ledger: "Reading") -> dict[str, int]:
     return found | ({"chain": int(newest) - int(links)} if int(newest or 0) != int(links) else {})
 
 
+def n_rows(ledger: "Reading") -> int:
+    """Rows of every kind that the chain speaks of."""
+    return int(ledger.select(_N_ROWS)[0][0])
+
+
+def n_decisions(ledger: "Reading", scope: str) -> int:
+    """Decisions on record of a scope or ``all``, whenever they were made."""
+    return int(ledger.select(_N_DECISIONS, {"scope": scope})[0][0])
+
+
 def points(ledger: "Reading", window: Window) -> list[dict[str, Any]]:
     """Events at decision points by scope and decision: n, and n_unknown of them with the verdict unknown.
 
@@ -198,6 +208,10 @@ order by d.scope, d.decision
 """  # noqa: S608 - our own text
 
 _CHAINED = "-- grain: kind\nselect kind, sum(n_rows) from chain group by kind"
+
+_N_ROWS = "-- grain: one row\nselect coalesce(sum(n_rows), 0) from chain"
+
+_N_DECISIONS = "-- grain: one row\nselect count(*) from decisions where :scope = 'all' or scope = :scope"
 
 _LINKS = "-- grain: one row\nselect count(*), coalesce(max(batch_seq), 0) from chain"
 
