@@ -51,16 +51,27 @@ def prior(columns: tuple[str, ...]) -> Floats:
     return np.array([_PRIOR.get(name, 0.0) for name in columns])
 
 
-def design(features: pl.DataFrame) -> dict[str, Floats]:
-    """Transformed columns by name, shape (n,) each, NaN = missing."""
+def duration_rank(features: pl.DataFrame) -> Floats:
+    """Place of each test by expected duration within its ranking, 0-1, shape (n,), NaN where no duration is known."""
+    place = pl.col("expected_duration_ms").rank() / pl.col("expected_duration_ms").count()
+    rank = features.select(place.over("repo_id", "revision", "predicted_at")).to_series()
+    result: Floats = rank.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return result
+
+
+def design(features: pl.DataFrame, places: Floats | None = None) -> dict[str, Floats]:
+    """Transformed columns by name, shape (n,) each, NaN = missing.
+
+    Args:
+        features: One row a test of a ranking.
+        places: :func:`duration_rank` of these rows, where they are only a part of their rankings.
+    """
     # A moving average holds the repository's rate as its prior, so that it is never 0 or 1 itself.
     odds = [_log_odds(pl.col(name), 1e-6 if name in ALPHAS else RATE_FLOOR) for name in RATES]
     counts = [pl.col(name).cast(pl.Float64).log1p() for name in _COUNTS]
     plain = [pl.col(name).cast(pl.Float64) for name in _PLAIN]
     never = (pl.col("n_failures") == 0).cast(pl.Float64).alias("never_failed")
-    ranking = ("repo_id", "revision", "predicted_at")
-    place = pl.col("expected_duration_ms").rank() / pl.col("expected_duration_ms").count()
-    rank = place.over(ranking).alias("duration_rank")
+    rank = pl.Series("duration_rank", duration_rank(features) if places is None else places)
     frame = features.select(*odds, *counts, *plain, never, rank).fill_null(float("nan"))
     return {name: frame[name].cast(pl.Float64).to_numpy() for name in COLUMNS}
 

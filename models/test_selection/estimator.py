@@ -5,7 +5,7 @@ Put fitting and predicting here. Artifacts are plain numbers; predicting needs n
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise as neighbours
 from typing import Any
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from models import logistic
 from models.test_selection import objectives, pairwise
-from models.test_selection.design import CHANCE, ORDER, RATES, design, prior, stacked
+from models.test_selection.design import CHANCE, ORDER, RATES, design, duration_rank, prior, stacked
 from models.test_selection.evidence import evidence
 from models.test_selection.objectives import Objective
+from models.test_selection.thinning import thinned
 from models.test_selection.verdict_history import PRIOR_RATE
 from weaver_forge.contracts.decision import Artifact, Predictions
 
@@ -41,17 +42,12 @@ def fit(objective: Objective) -> Callable[[pl.DataFrame, pl.DataFrame, np.random
     """The model's ``fit`` for an objective: cheap failures first, likely ones first, or the most within a budget."""
 
     def fit_model(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Generator) -> Artifact:
-        rows = _labelled(features, labels)
-        y = rows["outcome"].to_numpy()
-        columns = design(rows)
-        chance, order = stacked(columns, CHANCE), stacked(columns, ORDER)
-        unit = rows.select(pl.struct("predicted_at", "repo_id", "revision").rle_id()).to_series().to_numpy()
-        unit = unit.astype(np.intp)
-        if 0 < y.sum() < y.size:
-            linear, choice = _calibrated(chance, order, y, unit, rows, rng)
+        rows, past, n_failures = _read(features, labels, rng)
+        if 0 < past.y.sum() < past.y.size:
+            linear, choice = _calibrated(past, rng)
         else:
-            linear, choice = _without_failures(chance, y), _undecided()
-        learnt = _order(order, y, unit, rng)
+            linear, choice = _without_failures(past), _undecided()
+        learnt = _order(past, past.y.size, rng)
         return {
             "method": NAME,
             "objective": objective,
@@ -60,18 +56,44 @@ def fit(objective: Objective) -> Callable[[pl.DataFrame, pl.DataFrame, np.random
             "order_columns": list(ORDER),
             "order": learnt.as_data(),
             "choice": choice,
-            "n_rows": rows.height,
-            "n_failures": float(y.sum()),
+            "n_rows": rows,
+            "n_failures": n_failures,
         }
 
     return fit_model
 
 
-def _calibrated(
-    chance: Floats, order: Floats, y: Floats, unit: NDArray[np.intp], rows: pl.DataFrame, rng: np.random.Generator
-) -> tuple[logistic.Linear, dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What a fit reads, oldest first: columns of both fits, outcome, ranking, weight and expected duration, by row."""
+
+    chance: Floats
+    order: Floats
+    y: Floats
+    unit: NDArray[np.intp]
+    weight: Floats
+    duration: Floats
+
+
+def _read(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Generator) -> tuple[int, _Past, float]:
+    """Number of labelled rows, what the fit reads of them, and how many of all failed."""
+    # Only keys and outcomes of all rows are joined and sorted: the columns of a long history are not copied.
+    known = _labelled(features.select(*KEY).with_row_index("at"), labels)
+    y = known["outcome"].to_numpy()
+    unit = known.select(pl.struct("predicted_at", "repo_id", "revision").rle_id()).to_series().to_numpy()
+    kept, weight = thinned(y, unit.astype(np.intp), rng)
+    rows = features[known["at"].gather(kept)]
+    # Places by duration are those within the whole ranking, not within what was drawn of it.
+    columns = design(rows, duration_rank(features)[known["at"].gather(kept).to_numpy()])
+    chance, order = stacked(columns, CHANCE), stacked(columns, ORDER)
+    past = _Past(chance, order, y[kept], unit[kept].astype(np.intp), weight, _duration(rows))
+    return known.height, past, float(y.sum())
+
+
+def _calibrated(past: _Past, rng: np.random.Generator) -> tuple[logistic.Linear, dict[str, Any]]:
     """The probability, and the choice between orders, both judged on blocks later than each fit has seen."""
-    linear = _chance(chance, y)
+    y, unit = past.y, past.unit
+    linear = _chance(past, y.size)
     if min(y.sum(), (1 - y).sum()) < LEAST_FAILURES:
         return linear, _undecided()
     edges = np.unique(np.searchsorted(unit, unit[np.linspace(0, y.size - 1, FOLDS + 2).astype(int)]))[1:]
@@ -81,38 +103,45 @@ def _calibrated(
     odds, values, fresh = [], [], []
     for fold, (start, end) in enumerate(neighbours(np.unique(edges).tolist())):
         fresh.append(np.full(end - start, 2.0**fold))
-        before = _chance(chance[:start], y[:start])
-        learnt = _order(order[:start], y[:start], unit[:start], rng)
-        odds.append(before.contributions(chance[start:end]).sum(axis=1) + before.intercept)
-        values.append(learnt.value(order[start:end]))
+        before, learnt = _chance(past, start), _order(past, start, rng)
+        odds.append(before.contributions(past.chance[start:end]).sum(axis=1) + before.intercept)
+        values.append(learnt.value(past.order[start:end]))
     later = slice(int(edges[0]), None)
     z = np.concatenate(odds)
     # Suites change their regime: the newest block says most about how the next one is calibrated.
-    weight = np.concatenate(fresh)
-    slope, shift = logistic.stretch(z, y[later], weight / weight.max())
-    choice = objectives.choose(y[later], unit[later], slope * z + shift, np.concatenate(values), _duration(rows)[later])
+    newness = np.concatenate(fresh)
+    slope, shift = logistic.stretch(z, y[later], past.weight[later] * newness / newness.max())
+    choice = objectives.choose(
+        y[later], unit[later], slope * z + shift, np.concatenate(values), past.duration[later], past.weight[later]
+    )
     return replace(linear, slope=slope, shift=shift), choice
 
 
-def _order(x: Floats, y: Floats, unit: NDArray[np.intp], rng: np.random.Generator) -> pairwise.Order:
-    """The learnt order; before a few rankings in which some tests failed and some passed, what is stated holds.
+def _order(past: _Past, end: int, rng: np.random.Generator) -> pairwise.Order:
+    """The order learnt from the first ``end`` rows; before a few rankings with both outcomes, what is stated holds.
 
     The first runs show every test without a history; a fit to them would unlearn that failures come back.
     """
+    y, unit = past.y[:end], past.unit[:end]
     failed, n = np.bincount(unit, weights=y), np.bincount(unit)
     if ((failed > 0) & (failed < n)).sum() < objectives.LEAST_RANKINGS:
         return pairwise.stated(prior(ORDER))
-    return pairwise.fit(x, y, unit, prior=prior(ORDER), penalty=ORDER_PENALTY, rng=rng)
+    return pairwise.fit(
+        past.order[:end], y, unit, past.weight[:end], prior=prior(ORDER), penalty=ORDER_PENALTY, rng=rng
+    )
 
 
-def _chance(x: Floats, y: Floats) -> logistic.Linear:
-    """The probability before calibration."""
-    return logistic.fit(x, y, prior=prior(CHANCE), base_rate=PRIOR_RATE, penalty=PENALTY, calibrated=False)
+def _chance(past: _Past, end: int) -> logistic.Linear:
+    """The probability learnt from the first ``end`` rows, before calibration."""
+    return logistic.fit(
+        past.chance[:end], past.y[:end], prior=prior(CHANCE), base_rate=PRIOR_RATE, penalty=PENALTY,
+        weight=past.weight[:end], calibrated=False,
+    )  # fmt: skip
 
 
 def _undecided() -> dict[str, Any]:
     nothing = np.zeros(0)
-    return objectives.choose(nothing, np.zeros(0, np.intp), nothing, nothing, nothing)
+    return objectives.choose(nothing, np.zeros(0, np.intp), nothing, nothing, nothing, nothing)
 
 
 def predict(artifact: Artifact, features: pl.DataFrame) -> Predictions:
@@ -193,9 +222,10 @@ def _labelled(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("predicted_at", "repo_id", "revision", "test_id")
 
 
-def _without_failures(chance: Floats, y: Floats) -> logistic.Linear:
+def _without_failures(past: _Past) -> logistic.Linear:
     """The stated prior around an average test, at the prior rate shrunk by what has been seen."""
-    rate = float((y.sum() + PRIOR_RATE * 20) / (y.size + 20))
+    chance = past.chance
+    rate = float((past.weight @ past.y + PRIOR_RATE * 20) / (past.weight.sum() + 20))
     rate = min(max(rate, 1e-4), 1 - 1e-4)
     at_prior = float(np.log(PRIOR_RATE / (1 - PRIOR_RATE)))
     center = np.zeros(len(CHANCE))

@@ -61,7 +61,9 @@ def in_budget(order: Floats, duration: Floats, whole: Floats) -> Floats:
     return result
 
 
-def choose(y: Floats, unit: NDArray[np.intp], log_odds: Floats, value: Floats, duration: Floats) -> dict[str, Any]:
+def choose(
+    y: Floats, unit: NDArray[np.intp], log_odds: Floats, value: Floats, duration: Floats, weight: Floats
+) -> dict[str, Any]:
     """Share and wait of each objective, by mean APFD, APFDc and recall within a quarter of the time.
 
     Args:
@@ -70,6 +72,7 @@ def choose(y: Floats, unit: NDArray[np.intp], log_odds: Floats, value: Floats, d
         log_odds: As said before the outcome was known.
         value: The same of the learnt order.
         duration: Expected milliseconds.
+        weight: How many tests of its ranking and outcome each row stands for.
     """
     edges = np.append(np.flatnonzero(np.diff(unit, prepend=-1)), y.size)
     rankings = [
@@ -81,7 +84,8 @@ def choose(y: Floats, unit: NDArray[np.intp], log_odds: Floats, value: Floats, d
         return {name: list(default) for name, default in DEFAULTS.items()}
     rows = np.concatenate([np.arange(part.start, part.stop) for part in rankings])
     lengths = [part.stop - part.start for part in rankings]
-    kept = (y[rows], log_odds[rows], value[rows], duration[rows], np.repeat(np.arange(len(rankings)), lengths))
+    each = np.repeat(np.arange(len(rankings)), lengths)
+    kept = (y[rows], log_odds[rows], value[rows], duration[rows], weight[rows], each)
     flat = {(share, 0.0): _by_ranking(share, 0.0, *kept) for share in SHARES}
     timed = {(share, wait): _by_ranking(share, wait, *kept) for share in SHARES for wait in WAITS}
     return {
@@ -100,25 +104,32 @@ def _best(values: Mapping[tuple[float, float], Floats], default: tuple[float, fl
 
 
 def _by_ranking(
-    share: float, wait: float, y: Floats, log_odds: Floats, value: Floats, duration: Floats, unit: NDArray[np.intp]
+    share: float,
+    wait: float,
+    y: Floats,
+    log_odds: Floats,
+    value: Floats,
+    duration: Floats,
+    weight: Floats,
+    unit: NDArray[np.intp],
 ) -> Mapping[str, Floats]:
     """What each objective wants, a value a ranking, with expected durations."""
-    said, whole = (
-        score(share, wait, log_odds, value, duration),
-        np.bincount(unit, weights=duration)[unit].astype(np.float64),
-    )
-    apfd, apfdc, _ = _measured(said, y, duration, unit)
-    recall = _measured(in_budget(said, duration, whole), y, duration, unit)[2]
+    said = score(share, wait, log_odds, value, duration)
+    whole = np.bincount(unit, weights=weight * duration)[unit].astype(np.float64)
+    apfd, apfdc, _ = _measured(said, y, duration, weight, unit)
+    recall = _measured(in_budget(said, duration, whole), y, duration, weight, unit)[2]
     return {"failures": apfd, "time": apfdc, "budget": recall}
 
 
-def _measured(said: Floats, y: Floats, duration: Floats, unit: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
-    """APFD, APFDc and recall within the budget, a value a ranking."""
+def _measured(
+    said: Floats, y: Floats, duration: Floats, weight: Floats, unit: NDArray[np.intp]
+) -> tuple[Floats, Floats, Floats]:
+    """APFD, APFDc and recall within the budget, a value a ranking; a row stands for ``weight`` tests like it."""
     order = np.lexsort((-said, unit))
-    y, cost, unit = y[order], duration[order] + 1.0, unit[order]
-    n, m, total = np.bincount(unit), np.bincount(unit, weights=y), np.bincount(unit, weights=cost)
-    first = np.concatenate([[0], np.cumsum(n)[:-1]])
-    position = np.arange(y.size) - first[unit] + 1.0
+    y, unit, weight = (y * weight)[order], unit[order], weight[order]
+    cost = (duration[order] + 1.0) * weight
+    n, m, total = (np.bincount(unit, weights=part) for part in (weight, y, cost))
+    position = np.cumsum(weight) - np.concatenate([[0.0], np.cumsum(n)[:-1]])[unit]
     ends = np.cumsum(cost) - np.concatenate([[0.0], np.cumsum(total)[:-1]])[unit]
     apfd = 1 - np.bincount(unit, weights=position * y) / (n * m)
     apfdc = np.bincount(unit, weights=y * (total[unit] - ends + cost / 2)) / (m * total)

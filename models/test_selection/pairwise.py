@@ -62,26 +62,36 @@ def stated(prior: Floats) -> Order:
     return Order(np.zeros(prior.size), np.ones(prior.size), -wide, wide, prior)
 
 
-def fit(x: Floats, y: Floats, unit: Indices, *, prior: Floats, penalty: float, rng: np.random.Generator) -> Order:
+def fit(
+    x: Floats,
+    y: Floats,
+    unit: Indices,
+    weight: Floats,
+    *,
+    prior: Floats,
+    penalty: float,
+    rng: np.random.Generator,
+) -> Order:
     """Fit towards prior coefficients.
 
     Args:
         x: Columns, shape (n, n_columns), NaN = missing.
         y: 0 or 1, shape (n,).
         unit: Ranking of each row, ascending, shape (n,).
+        weight: How many rows of its ranking and outcome each row stands for, shape (n,).
         prior: Coefficients per unit of each column that hold without data, shape (n_columns,).
         penalty: Strength of the prior, in rankings, per column.
         rng: Draws the pairs.
     """
-    first, second, weight = pairs(y, unit, rng)
+    first, second, size = pairs(y, unit, weight, rng)
     if not first.size:
         return stated(prior)
     center, scale, low, high = _spread(x)
     z = _standardised(x[first], center, scale, low, high) - _standardised(x[second], center, scale, low, high)
-    return Order(center, scale, low, high, _newton(z, weight, prior * scale, penalty))
+    return Order(center, scale, low, high, _newton(z, size, prior * scale, penalty))
 
 
-def pairs(y: Floats, unit: Indices, rng: np.random.Generator) -> tuple[Indices, Indices, Floats]:
+def pairs(y: Floats, unit: Indices, weight: Floats, rng: np.random.Generator) -> tuple[Indices, Indices, Floats]:
     """Rows of failing and of passing tests of the same ranking, and the pairs' weights.
 
     The pairs of a ranking weigh together what a random order loses there: the share of its tests that pass.
@@ -97,7 +107,8 @@ def pairs(y: Floats, unit: Indices, rng: np.random.Generator) -> tuple[Indices, 
             one, other = np.repeat(failing, passing.size), np.tile(passing, failing.size)
         else:
             one, other = rng.choice(failing, MOST_PAIRS), rng.choice(passing, MOST_PAIRS)
-        parts.append((one, other, np.full(one.size, passing.size / (end - start) / one.size)))
+        share = weight[passing].sum() / weight[start:end].sum()
+        parts.append((one, other, np.full(one.size, share / one.size)))
     if not parts:
         return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0)
     firsts, seconds, weights = zip(*parts, strict=True)

@@ -80,7 +80,7 @@ def test_pairs_are_of_one_ranking_and_every_ranking_weighs_what_a_random_order_l
     y = np.array([1.0, 0, 0, 0, 1, 1, 1, 0])
     unit = np.array([0, 0, 0, 0, 1, 2, 2, 2])
 
-    first, second, weight = pairwise.pairs(y, unit, np.random.default_rng(0))
+    first, second, weight = pairwise.pairs(y, unit, np.ones(8), np.random.default_rng(0))
 
     assert (unit[first] == unit[second]).all()
     assert (y[first] == 1).all()
@@ -94,7 +94,7 @@ def test_the_order_learns_what_sorts_within_rankings_and_not_what_tells_rankings
     whole, own = rng.normal(size=80)[unit], rng.normal(size=800)
     y = (rng.random(800) < 1 / (1 + np.exp(2 - 3 * whole - 1.5 * own))).astype(float)
 
-    learnt = pairwise.fit(np.column_stack([whole, own]), y, unit, prior=np.zeros(2), penalty=1.0, rng=rng)
+    learnt = pairwise.fit(np.column_stack([whole, own]), y, unit, np.ones(800), prior=np.zeros(2), penalty=1.0, rng=rng)
 
     assert abs(learnt.coefficient[0]) < 0.05
     assert learnt.coefficient[1] > 0.8
@@ -105,7 +105,13 @@ def test_without_a_pair_the_stated_coefficients_order() -> None:
     x = np.array([[1.0, np.nan], [2.0, 0.0]])
 
     learnt = pairwise.fit(
-        x, np.zeros(2), np.zeros(2, np.intp), prior=np.array([1.0, 1.0]), penalty=1.0, rng=np.random.default_rng(0)
+        x,
+        np.zeros(2),
+        np.zeros(2, np.intp),
+        np.ones(2),
+        prior=np.array([1.0, 1.0]),
+        penalty=1.0,
+        rng=np.random.default_rng(0),
     )
 
     assert learnt.value(x).tolist() == [1.0, 2.0]
@@ -121,7 +127,7 @@ def _rankings(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def test_few_rankings_choose_nothing() -> None:
     y, unit, value = _rankings(5)
 
-    chosen = objectives.choose(y, unit, -value, value, np.ones(y.size))
+    chosen = objectives.choose(y, unit, -value, value, *np.ones((2, y.size)))
 
     assert chosen == {name: list(default) for name, default in objectives.DEFAULTS.items()}
 
@@ -138,8 +144,8 @@ def test_the_order_that_served_best_is_chosen_for_each_objective() -> None:
     y, unit, value = _rankings(60)
     noise = np.random.default_rng(1).normal(scale=3.0, size=y.size)
 
-    by_value = objectives.choose(y, unit, noise, value, np.ones(y.size))
-    by_chance = objectives.choose(y, unit, value, noise, np.ones(y.size))
+    by_value = objectives.choose(y, unit, noise, value, *np.ones((2, y.size)))
+    by_chance = objectives.choose(y, unit, value, noise, *np.ones((2, y.size)))
 
     assert by_value["failures"] == [1.0, 0.0]
     assert by_chance["failures"] == [0.0, 0.0]
