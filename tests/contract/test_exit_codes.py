@@ -396,6 +396,24 @@ def test_without_an_order_everything_runs_and_it_is_said(
     assert "RUN EVERYTHING" in answer["ranking_reasons"][0]
 
 
+@pytest.mark.parametrize("form", ["ids", "json"])
+def test_where_no_test_is_known_there_is_no_run_list_that_reads_as_nothing_to_run(
+    tmp_path: Path, outside: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    Path("run.txt").write_text("of an earlier run\n", encoding="utf-8")
+    (tmp_path / "weaver-forge.toml").touch()  # a deployment that has published nothing yet
+    files = ["--run-file", "run.txt", "--rest-file", "rest.txt", "--format", form]
+
+    code = entry.main(["rank-tests", "--change", "0" * 40, *files])
+
+    said = capsys.readouterr().err
+    assert code == 0
+    assert not Path("run.txt").exists()
+    assert Path("rest.txt").read_text(encoding="utf-8") in {"", "[]"}
+    assert "run.txt is not written" in said
+    assert "run the whole suite" in said
+
+
 HEAVY = ("dagster", "mlflow", "sklearn", "polars", "pyarrow", "pandas", "numpy", "deltalake", "sqlalchemy", "rich")
 QUESTIONS = (
     ["gate", "--decision", "deploy_risk", "--change", RISKY],

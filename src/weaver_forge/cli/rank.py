@@ -46,7 +46,7 @@ def rank_tests(
         base: Where the change began (the target branch), so that all its files count for protected paths.
         tag: A word for what this is, for exceptions of freeze windows; repeat it for more.
         budget: Share of the expected time ("25%") or a time ("10m", "600s").
-        run_file: Write the tests to run now here.
+        run_file: Write the tests to run now here; where none is known there is no such file: run the whole suite.
         rest_file: Write the tests to run later here; skipped tests must still run, or nobody learns of their failures.
         format: Form of these files: a test id a line, or JSON.
         from_: A deployment, its published folder, or one snapshot file; wins over the deployment found from here.
@@ -77,9 +77,10 @@ def rank_tests(
 
     answer = ci_gate.gate(request, around, choose)
     (ranking,) = made
-    for path, tests in ((run_file, ranking.run), (rest_file, ranking.rest)):
-        if path is not None:
-            _write(path, ranking, tests, format)
+    if run_file is not None and not _hand_over(run_file, ranking, format):
+        text.note(f"WARNING: {run_file} is not written: an empty list would read as nothing to run")
+    if rest_file is not None:
+        _write(rest_file, ranking, ranking.rest, format)
     if json:
         text.as_json({**answer_as_data(answer, rows=0), **ranking_as_data(ranking)})
     else:
@@ -109,6 +110,15 @@ def _as_data(test: RankedTest) -> dict[str, Any]:
         "probability": test.probability,
         "duration_ms": test.duration_ms,
     }
+
+
+def _hand_over(path: Path, ranking: Ranking, form: str) -> bool:
+    """Write the run list; where no test is known there is none, nor one of an earlier run."""
+    if not ranking.run:
+        path.unlink(missing_ok=True)
+        return False
+    _write(path, ranking, ranking.run, form)
+    return True
 
 
 def _write(path: Path, ranking: Ranking, tests: tuple[RankedTest, ...], form: str) -> None:
