@@ -46,6 +46,11 @@ def from_json(path: Path, columns: tuple[LedgerColumn, ...]) -> list[dict[str, A
     return [{c.name: _value(c, row[c.name], nested=True) for c in columns} for row in rows]
 
 
+def from_list(path: Path, columns: tuple[LedgerColumn, ...]) -> list[dict[str, Any]]:
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return [{c.name: _value(c, row[c.name], nested=True) for c in columns} for row in rows]
+
+
 def from_csv(path: Path, columns: tuple[LedgerColumn, ...]) -> list[dict[str, Any]]:
     types = {c.name: c.type if c.type in {"DOUBLE", "BIGINT", "BOOLEAN"} else "VARCHAR" for c in columns}
     found = duckdb.execute(
@@ -68,7 +73,8 @@ def _value(column: LedgerColumn, value: Any, *, nested: bool = False) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "read"), [("rows.jsonl", from_json), ("rows.csv", from_csv), ("rows.parquet", from_parquet)]
+    ("name", "read"),
+    [("r.json", from_list), ("r.jsonl", from_json), ("r.csv", from_csv), ("r.parquet", from_parquet)],
 )
 def test_an_export_read_back_is_what_the_ledger_says(
     ledger: Ledger, tmp_path: Path, name: str, read: Callable[..., list[dict[str, Any]]]
@@ -84,7 +90,7 @@ def test_an_export_read_back_is_what_the_ledger_says(
 
 
 @pytest.mark.parametrize("kind", [*(table.kind for table in CURRENT.tables), "chain"])
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "parquet"])
 def test_any_kind_is_exported_also_where_there_is_none(kind: str, suffix: str, tmp_path: Path) -> None:
     with Ledger.open("sqlite://") as ledger:
         assert export(ledger, Wanted(kind=kind), tmp_path / f"empty.{suffix}") == 0
@@ -94,6 +100,8 @@ def test_any_kind_is_exported_also_where_there_is_none(kind: str, suffix: str, t
                 "describe select * from read_parquet(?)", [str(tmp_path / "empty.parquet")]
             ).fetchall()
             assert [row[0] for row in found] == [column.name for column in columns]
+        if suffix == "json":
+            assert json.loads((tmp_path / "empty.json").read_text(encoding="utf-8")) == []
 
 
 def test_rows_are_chosen_by_when_they_were_recorded_and_by_decision(ledger: Ledger, tmp_path: Path) -> None:

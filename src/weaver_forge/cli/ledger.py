@@ -179,7 +179,7 @@ def export(
     """Write rows out, in the order of the chain.
 
     Args:
-        file: Its end says the format: .jsonl, .csv or .parquet; JSON lines are printed where there is none.
+        file: Its end says the format: .json, .jsonl, .csv or .parquet; JSON lines are printed where there is none.
         kind: Which rows.
         since: Recorded at this date or instant (UTC) or later.
         until: Recorded before this date or instant (UTC).

@@ -1,9 +1,9 @@
-"""Rows of a kind as a file: JSON lines, CSV or Parquet, in the order of the chain, in memory that does not grow.
+"""Rows of a kind as a file: JSON, JSON lines, CSV or Parquet, in the order of the chain, in memory that does not grow.
 
-JSON lines and CSV need nothing but the standard library. Parquet is made of JSON lines by DuckDB, which the base
+JSON and CSV need nothing but the standard library. Parquet is made of JSON lines by DuckDB, which the base
 install has: no extra is needed for any of them.
 
-* JSON lines: an object a row; instants as ISO 8601 with ``Z``, lists and objects as such.
+* JSON lines: an object a row; instants as ISO 8601 with ``Z``, lists and objects as such. JSON: a list of them.
 * CSV: every text in quotes, so that an empty text (``""``) is not a null (nothing); instants and JSON as text.
 * Parquet: instants as UTC timestamps with microseconds, lists and objects as JSON text, compressed with zstd.
 """
@@ -23,7 +23,7 @@ from weaver_forge.ledger.schema import CHAIN, LedgerColumn
 if TYPE_CHECKING:
     from weaver_forge.ledger.reading import Reading
 
-FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 """Suffix of a file -> its format."""
 
 _ROWS = 5_000
@@ -68,7 +68,7 @@ def export(ledger: "Reading", wanted: Wanted, path: Path) -> int:
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as file:
-            n_rows = write(ledger, wanted, file, form="csv" if form == "csv" else "jsonl", nested=form == "jsonl")
+            n_rows = write(ledger, wanted, file, form="jsonl" if form == "parquet" else form, nested=form != "parquet")
         if form == "parquet":
             _to_parquet(part, columns)
         part.replace(path)
@@ -87,17 +87,20 @@ def write(ledger: "Reading", wanted: Wanted, file: IO[str], *, form: str = "json
         ledger: The ledger.
         wanted: Which rows.
         file: Opened with ``newline=""``.
-        form: ``jsonl`` or ``csv``.
-        nested: Lists and objects as such in JSON lines, not as text.
+        form: ``json``, ``jsonl`` or ``csv``.
+        nested: Lists and objects as such in JSON, not as text.
     """
     columns = columns_of(ledger, wanted.kind)
     line = _csv_line(columns) if form == "csv" else _json_line(columns, nested=nested)
     if form == "csv":
         file.write(",".join(column.name for column in columns) + "\n")
+    opened, between, closed = ("[\n", ",", "]\n") if form == "json" else ("", "", "")
     n_rows = 0
+    file.write(opened)
     for rows in _rows(ledger, wanted, columns):
-        file.writelines(line(row) for row in rows)
+        file.writelines((between if n or n_rows else "") + line(row) for n, row in enumerate(rows))
         n_rows += len(rows)
+    file.write(closed)
     return n_rows
 
 
