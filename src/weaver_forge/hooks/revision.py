@@ -47,6 +47,15 @@ def repository_at(folder: Path) -> LocalRepository | None:
     return LocalRepository(root, repo_id, is_shallow=lines[1] == "true")
 
 
+def checked_out(folder: Path) -> tuple[str, ...]:
+    """The commit that is checked out, and what it merged in where it is a merge; empty where git does not say.
+
+    A code host tests a pull request as a merge that nobody else knows: what was said of its head holds for it.
+    """
+    said = (_git(folder, "rev-parse", "HEAD", "HEAD^@") or "").split()
+    return (*said[:1], *said[2:])
+
+
 def known_revision(snapshot: "Snapshot", revision: str) -> dict[str, str]:
     """Repository and whole commit id of the one ingested change that begins so; nothing where there is no such one."""
     if CHANGES not in snapshot.tables():
