@@ -41,6 +41,7 @@ CHOSEN = ("chosen_2", "chosen_10")
 RECENT = (*ALPHAS, *NEAR, *BESIDE, *CHOSEN, "name_place")
 """All columns of :func:`recent_rates`; ``name_place`` is the test's place in the order of names, 0-1."""
 
+_NUMBER = re.compile(r"(\d+)")
 _SPEAKER = list(ALPHAS).index("ewma_40")
 _PRIOR_FAILED, _PRIOR_RUN = 1.0, 20.0
 
@@ -48,11 +49,12 @@ _PRIOR_FAILED, _PRIOR_RUN = 1.0, 20.0
 def natural_order(names: list[str]) -> list[str]:
     """Sort names so that numbers in them count as numbers: ``t9`` stands before ``t10``."""
 
-    def key(name: str) -> list[tuple[bool, int, str]]:
-        parts = re.findall(r"\d+|\D+", name)
-        return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+    def key(name: str) -> list[str | int]:
+        parts: list[str | int] = [*_NUMBER.split(name)]  # text and number by turns, beginning with text
+        parts[1::2] = map(int, parts[1::2])
+        return parts
 
-    return sorted(names, key=lambda name: (key(name), name))
+    return sorted(sorted(names), key=key)
 
 
 def recent_rates(subjects: pl.DataFrame, ran: pl.DataFrame) -> pl.DataFrame:
@@ -124,10 +126,11 @@ class _State:
     def add(self, places: Places, share: Floats, attempts: Floats, failed: Floats) -> None:
         """Take in a run; many attempts say more than one, but not as much as many runs."""
         weight = np.sqrt(np.maximum(attempts, 1.0))
-        keep = self._keep**weight
+        # Powers cost most of a run, and nearly all are of 1 or of few whole numbers.
+        keep = self._keep if (attempts <= 1).all() else self._keep**weight
         self._failed[:, places] = self._failed[:, places] * keep + weight * share
         self._weight[:, places] = self._weight[:, places] * keep + weight
-        faded = self._fade ** (self._n_runs - self._last_run[places])
+        faded = self._faded(places)
         self._near_failed[:, places] = self._near_failed[:, places] * faded + failed
         self._near_ran[:, places] = self._near_ran[:, places] * faded + 1.0
         self._last_run[places] = self._n_runs
@@ -147,9 +150,18 @@ class _State:
         within = _within(places, own[_SPEAKER], prior)
         return np.concatenate([own, self._near(others, at, prior), within[:-1], _chosen(others, at), within[-1:]]).T
 
+    def _faded(self, places: Places) -> Floats:
+        """What is left of the last state of these tests, shape (len(MEMORIES), n)."""
+        gap = self._n_runs - self._last_run[places]
+        longest = int(gap.max(initial=0))
+        if longest > gap.size:
+            return self._fade**gap
+        result: Floats = (self._fade ** np.arange(longest + 1))[:, gap]
+        return result
+
     def _near(self, others: Places, at: Places, prior: float) -> Floats:
         """Rates of the tests on either side, without the test itself; the prior counts as one run."""
-        faded = self._fade ** (self._n_runs - self._last_run[others])
+        faded = self._faded(others)
         failed, ran = (np.pad(np.cumsum(x[:, others] * faded, axis=1), ((0, 0), (1, 0)))
                        for x in (self._near_failed, self._near_ran))  # fmt: skip
         rates = []

@@ -19,25 +19,31 @@ GROUP_ALPHA = 0.3
 _TEST = ("repo_id", "test_id")
 
 
-def executed(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Verdicts of tests that ran, in the order in which they became known, with the test's group.
+def group_of(test_id: pl.Expr) -> pl.Expr:
+    """The class of a method, else the package of a class; null for names without parts."""
+    return test_id.str.extract(r"^(.+)(?:::|\.|/)[^:./]+$")
 
-    The group is the class of a method, else the package of a class; null for names without parts.
-    """
-    return (
-        verdicts.filter(pl.col("verdict") != "skipped")
-        .sort("known_at", "run_ended_at", "run_id", "test_id")
-        .with_columns(
-            failed=(pl.col("verdict") == "failed").cast(pl.Float64),
-            flaky=(pl.col("verdict") == "flaky").cast(pl.Float64),
-            # Where attempts were not counted, a verdict is that of its only one; flaky ones are then left at a half.
-            share=pl.coalesce(
-                pl.col("n_failed") / pl.col("n_attempts"),
-                pl.col("verdict").replace_strict({"failed": 1.0, "flaky": 0.5}, default=0.0, return_dtype=pl.Float64),
-            ),
-            group=pl.col("test_id").str.extract(r"^(.+)(?:::|\.|/)[^:./]+$"),
-        )
+
+def executed(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Verdicts of tests that ran, in the order in which they became known, with the test's group."""
+    ran = verdicts.filter(pl.col("verdict") != "skipped").select(
+        *("repo_id", "run_id", "test_id", "known_at", "n_attempts", "duration_ms", "file"),
+        "run_ended_at",
+        failed=(pl.col("verdict") == "failed").cast(pl.Float64),
+        flaky=(pl.col("verdict") == "flaky").cast(pl.Float64),
+        # Where attempts were not counted, a verdict is that of its only one; flaky ones are then left at a half.
+        share=pl.coalesce(
+            pl.col("n_failed") / pl.col("n_attempts"),
+            pl.col("verdict").replace_strict({"failed": 1.0, "flaky": 0.5}, default=0.0, return_dtype=pl.Float64),
+        ),
     )
+    # Sorting names, and taking them apart, costs most of all: it is done once a run and a test, not once a row.
+    moment = ("known_at", "run_ended_at", "run_id")
+    runs = ran.select(moment).unique().sort(moment).with_row_index("run_place")
+    tests = ran.select("test_id").unique().sort("test_id").with_row_index("test_place")
+    tests = tests.with_columns(group=group_of(pl.col("test_id")))
+    placed = ran.join(runs, on=moment, nulls_equal=True).join(tests, on="test_id")
+    return placed.sort("run_place", "test_place").drop("run_place", "test_place", "run_ended_at")
 
 
 def run_states(ran: pl.DataFrame) -> pl.DataFrame:
@@ -130,9 +136,14 @@ def as_known(subjects: pl.DataFrame, states: pl.DataFrame, by: tuple[str, ...]) 
 
 def history_features(subjects: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """Subjects (sorted by predicted_at) with everything that past verdicts say; ``file`` is the test's file."""
-    ran = executed(verdicts)
+    newest = subjects["predicted_at"].max()
+    ran = executed(
+        verdicts.filter(pl.col("known_at") <= newest).join(
+            subjects.select("repo_id").unique(), on="repo_id", how="semi"
+        )
+    )
     runs = run_states(ran)
-    group = pl.col("test_id").str.extract(r"^(.+)(?:::|\.|/)[^:./]+$")
+    group = group_of(pl.col("test_id"))
     joined = as_known(subjects, test_states(ran, runs), _TEST)
     joined = as_known(joined, runs.drop("run_id"), ("repo_id",))
     joined = as_known(joined.with_columns(group=group), group_states(ran), ("repo_id", "group"))

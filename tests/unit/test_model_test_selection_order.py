@@ -149,3 +149,18 @@ def test_the_order_that_served_best_is_chosen_for_each_objective() -> None:
 
     assert by_value["failures"] == [1.0, 0.0]
     assert by_chance["failures"] == [0.0, 0.0]
+
+
+def test_names_that_differ_by_leading_zeros_or_begin_with_a_number_have_one_order() -> None:
+    assert natural_order(["t9", "b", "t09", "", "7", "t"]) == natural_order(["", "t09", "7", "t", "t9", "b"])
+    assert natural_order(["b", "10", "9", ""]) == ["", "9", "10", "b"]
+
+
+def test_gaps_between_runs_fade_alike_however_long_they_are() -> None:
+    """Two tests a run apart and one far behind: its gap is longer than the number of tests."""
+    runs = [{"b": 0.0, "a": 1.0}, *({"b": 0.0} for _ in range(9))]
+
+    rates = recent_rates(_asked(20, "a", "b"), _ran(*runs))
+
+    prior, faded = (1 + 1) / (20 + 11), np.exp(-10 / 3.0)
+    assert rates["near_short_1"][1] == pytest.approx((faded + prior) / (faded + 1))
