@@ -95,6 +95,20 @@ def test_verify_exits_5_and_names_the_row_that_was_changed(
     assert json.loads(run("verify", "--json")[1])["ok"] is False
 
 
+@pytest.mark.parametrize("words", [("ledger", "score"), ("ledger", "escapes"), ("autonomy",)])
+def test_figures_of_a_record_that_lacks_rows_are_shown_with_a_warning(
+    path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    main(list(words))
+    before = capsys.readouterr().err
+    tamper(path, "delete from decisions where decision_id = 'd-2'")
+
+    main(list(words))
+
+    assert not before
+    assert "WARNING: the record is damaged, rows do not fit its chain: 1 of decisions" in capsys.readouterr().err
+
+
 def test_export_writes_any_kind_with_filters_and_says_how_many(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
 

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from weaver_forge import settings as settings_module
 from weaver_forge.cli import text
+from weaver_forge.cli.ledger import warn_of_damage
 from weaver_forge.cli.place import Place, deployment, place
 from weaver_forge.errors import UsageError, WeaverForgeError
 from weaver_forge.hooks import switch
@@ -39,6 +40,7 @@ def autonomy(*, history: bool, decision: str | None, json: bool) -> int:
     """Show the matrix, or how it came about; the arguments are explained where the command is declared."""
     at = place(None)
     with Ledger.open(at.settings.ledger_url, create=False) as ledger:
+        warn_of_damage(ledger)
         if history:
             return _history(ledger, decision, json=json)
         rows = rows_of(at, ledger)

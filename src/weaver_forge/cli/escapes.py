@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from weaver_forge.cli import text
+from weaver_forge.cli.ledger import warn_of_damage
 from weaver_forge.cli.place import deployment
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks.facts import plain
@@ -30,6 +31,7 @@ def escapes(
 
     begin = _instant(since)
     with Ledger.open(deployment().ledger_url, create=False) as ledger:
+        warn_of_damage(ledger)
         names = [decision] if decision else queries.decided(ledger)
         found = [{"decision": name, **row} for name in names for row in accounting(ledger, name, begin, hook=hook)]
     if json:

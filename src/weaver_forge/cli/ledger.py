@@ -12,7 +12,7 @@ from weaver_forge.cli import text
 from weaver_forge.cli.place import deployment
 from weaver_forge.errors import LedgerBroken, SourceError, UsageError
 from weaver_forge.hooks.facts import instant, plain
-from weaver_forge.ledger import Ledger, Verification, queries
+from weaver_forge.ledger import Ledger, Verification, queries, queries_status
 
 Json = Annotated[bool, Parameter(negative="")]
 Kind = Literal[
@@ -114,6 +114,7 @@ def score(*, decision: str = "", json: Json = False) -> int:
         json: Print as JSON.
     """
     with _open() as ledger:
+        warn_of_damage(ledger)
         board = [row for row in queries.scoreboard(ledger) if decision in {"", row["decision"]}]
         totals = [row for row in queries.totals(ledger) if decision in {"", row["decision"]}]
     if json:
@@ -201,6 +202,12 @@ def export(
     else:
         text.out(f"{n_rows} {kind} in {file}")
     return 0
+
+
+def warn_of_damage(ledger: Ledger) -> None:
+    """Say beside figures that rows they rest on are gone."""
+    if why := queries_status.damage(ledger):
+        text.note(f"WARNING: {why}")
 
 
 def _proof(ledger: Ledger, prefix: str) -> dict[str, Any]:

@@ -32,10 +32,7 @@ def figures(sight: Sight) -> list[Figure]:
     if sight.ledger is None:
         return [unknown(name, unit, sight.no_ledger) for name, unit, _ in FIGURES]
     with sight.ledger.one_view():
-        gaps = queries.missing_rows(sight.ledger)
-        if gaps:
-            lack = ", ".join(f"{abs(n)} of {kind}" for kind, n in sorted(gaps.items()))
-            why = f"the record is damaged, rows do not fit its chain: {lack}; see `weaver-forge ledger verify`"
+        if why := queries.damage(sight.ledger):
             return [unknown(name, unit, why) for name, unit, _ in FIGURES]
         return [make(sight.ledger, sight) for _, _, make in FIGURES]
 

@@ -53,6 +53,13 @@ def missing_rows(ledger: "Reading") -> dict[str, int]:
     return found | ({"chain": int(newest) - int(links)} if int(newest or 0) != int(links) else {})
 
 
+def damage(ledger: "Reading") -> str:
+    """What :func:`missing_rows` finds, in words; empty where nothing is missing."""
+    gaps = sorted(missing_rows(ledger).items())
+    lack = ", ".join(f"{abs(n)} of {kind}" for kind, n in gaps)
+    return f"the record is damaged, rows do not fit its chain: {lack}; see `weaver-forge ledger verify`" if lack else ""
+
+
 def n_rows(ledger: "Reading") -> int:
     """Rows of every kind that the chain speaks of."""
     return int(ledger.select(_N_ROWS)[0][0])
