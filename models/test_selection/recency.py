@@ -154,9 +154,10 @@ class _State:
         """What is left of the last state of these tests, shape (len(MEMORIES), n)."""
         gap = self._n_runs - self._last_run[places]
         longest = int(gap.max(initial=0))
-        if longest > gap.size:
-            return self._fade**gap
-        result: Floats = (self._fade ** np.arange(longest + 1))[:, gap]
+        few = longest <= gap.size
+        result: Floats = (
+            (self._fade ** np.arange(longest + 1))[:, gap] if few else np.asarray(self._fade**gap, np.float64)
+        )
         return result
 
     def _near(self, others: Places, at: Places, prior: float) -> Floats:
