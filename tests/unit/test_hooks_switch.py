@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -119,13 +120,13 @@ with Watch(Path(sys.argv[1])) as watch:
 """
 
 
-def test_a_running_hook_stops_acting_within_a_second(tmp_path: Path) -> None:
-    """A process of its own, which acts fifty times a second, and the real command in another."""
+def test_every_running_hook_stops_acting_within_a_second(tmp_path: Path) -> None:
+    """Processes of their own, which act fifty times a second, and the real command in another."""
     forge = [sys.executable, "-m", "weaver_forge", "autonomy"]
-    with subprocess.Popen([sys.executable, "-c", _HOOK, str(tmp_path)], stdout=subprocess.PIPE, text=True) as hook:
+    with ExitStack() as running:
+        hooks = [running.enter_context(_hook(tmp_path)) for _ in range(3)]
         try:
-            assert hook.stdout is not None
-            assert hook.stdout.readline().startswith("act")
+            begun = [hook.stdout.readline() for hook in hooks if hook.stdout]
             done = subprocess.run(
                 [*forge, "halt", "--reason", "test", "--from", str(tmp_path)],
                 check=True,
@@ -134,13 +135,20 @@ def test_a_running_hook_stops_acting_within_a_second(tmp_path: Path) -> None:
             )
             halted_at = (tmp_path / "halted.json").stat().st_mtime
             time.sleep(1.5)
+            alive = [hook.poll() is None for hook in hooks]
         finally:
-            hook.kill()
-        acts = [float(line.split()[1]) for line in hook.stdout]
+            for hook in hooks:
+                hook.kill()
+        acts = [[float(line.split()[1]) for line in hook.stdout] for hook in hooks if hook.stdout]
 
     assert "HALTED all" in done.stdout
-    assert acts
-    assert max(acts) - halted_at < 1
+    assert [line.split()[0] for line in begun] == ["act"] * 3
+    assert alive == [True] * 3
+    assert max(max(times, default=0.0) for times in acts) - halted_at < 1
+
+
+def _hook(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", _HOOK, str(folder)], stdout=subprocess.PIPE, text=True)
 
 
 def test_what_is_written_is_whole_json_with_its_time(tmp_path: Path) -> None:
