@@ -67,13 +67,14 @@ def recent_rates(subjects: pl.DataFrame, ran: pl.DataFrame) -> pl.DataFrame:
     """
     out = np.empty((subjects.height, len(RECENT)))
     asked = subjects.select("repo_id", "revision", "test_id", "predicted_at").with_row_index("row")
+    needed = ran.select("repo_id", "run_id", "test_id", "known_at", "share", "n_attempts", "failed")
     for (repo,), mine in asked.group_by("repo_id"):
-        _one_repository(mine.sort("predicted_at", "revision", "row"), ran.filter(pl.col("repo_id") == repo), out)
+        _one_repository(mine.sort("predicted_at", "revision", "row"), needed.filter(pl.col("repo_id") == repo), out)
     return pl.DataFrame(out, schema=list(RECENT), orient="row")
 
 
 def _one_repository(asked: pl.DataFrame, ran: pl.DataFrame, out: Floats) -> None:
-    names = natural_order(pl.concat([asked["test_id"], ran["test_id"]]).unique().to_list())
+    names = natural_order(pl.concat([asked["test_id"].unique(), ran["test_id"].unique()]).unique().to_list())
     code = pl.Enum(names)
     state = _State(len(names))
     runs = _runs(ran.with_columns(place=pl.col("test_id").cast(code).to_physical()))
@@ -154,11 +155,11 @@ class _State:
         """What is left of the last state of these tests, shape (len(MEMORIES), n)."""
         gap = self._n_runs - self._last_run[places]
         longest = int(gap.max(initial=0))
-        few = longest <= gap.size
-        result: Floats = (
-            (self._fade ** np.arange(longest + 1))[:, gap] if few else np.asarray(self._fade**gap, np.float64)
-        )
-        return result
+        if longest > gap.size:
+            each: Floats = self._fade ** gap.astype(np.float64)
+            return each
+        left: Floats = self._fade ** np.arange(longest + 1, dtype=np.float64)
+        return left[:, gap]
 
     def _near(self, others: Places, at: Places, prior: float) -> Floats:
         """Rates of the tests on either side, without the test itself; the prior counts as one run."""
