@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from weaver_forge.cli.rank import ranking_as_data
 from weaver_forge.errors import SourceError, UsageError
 from weaver_forge.hooks.attempts import Attempt, Trace, span_of, trace_of
 from weaver_forge.hooks.chosen_items import choose
 from weaver_forge.hooks.handed_order import Handed, read_handed
+from weaver_forge.hooks.rank_tests import cut, ordered, parse_budget
 
 HEAD = "a" * 40
 
@@ -39,6 +41,17 @@ def test_the_whole_answer_keeps_the_order_over_both_lists(tmp_path: Path) -> Non
     assert handed.order == ("t::a", "t::b", "t::c")
     assert (handed.rest, handed.revision, handed.scope) == (("t::b",), HEAD, "development")
     assert handed.expires_at == datetime(2026, 3, 6, 15)
+
+
+def test_what_rank_tests_writes_is_what_is_read(tmp_path: Path) -> None:
+    durations = {"t::a": 1.0, "t::b": 9.0, "t::c": 1.0}
+    rows = [{"test_id": name, "probability": chance} for name, chance in (("t::a", 0.9), ("t::b", 0.5), ("t::c", 0.1))]
+    written = ranking_as_data(cut(ordered(rows, durations), parse_budget("25%")))
+    (tmp_path / "ranking.json").write_text(json.dumps(written))
+
+    handed = read(tmp_path)
+
+    assert (handed.order, handed.rest) == (("t::a", "t::b", "t::c"), ("t::b",))
 
 
 @pytest.mark.parametrize("form", ["json", "txt"])
