@@ -1,5 +1,6 @@
 """From one assessment to the next: what is proposed, promoted, taken back, and what counts anew."""
 
+import math
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ from weaver_forge.autonomy.sequential import wrong_to_refute
 from weaver_forge.autonomy.standing import NOTHING_EARNED, Cause, Standing, Terms, assess
 from weaver_forge.autonomy.trials import MATURE_SCHEMA, Trials
 from weaver_forge.contracts.values import Level
+from weaver_forge.ledger.queries_autonomy import trials_text
 
 START = datetime(2026, 3, 1)
 HOUR = timedelta(hours=1)
@@ -54,6 +56,18 @@ def earned(n: int = 120, terms: Terms = TERMS) -> Standing:
     """Autonomous after so many clean trials."""
     proposed = assess(trials([True] * n), NOTHING_EARNED, terms, now=after(n))
     return assess(trials([True] * n), proposed, terms, now=after(n) + terms.promotion_delay)
+
+
+def test_the_reason_says_trials_that_weigh_less_as_the_table_does() -> None:
+    few = trials([True] * 16, weight=0.45)
+
+    standing = assess(few, NOTHING_EARNED, TERMS, now=after(16))
+
+    assert 0 < standing.n < 10
+    assert f"{standing.n:.4g} of {standing.n_needed} trials" in standing.reason
+    assert standing.n_needed is not None
+    table = trials_text(standing.n, standing.n_needed - math.ceil(standing.n))
+    assert table.split()[0] in standing.reason.split()
 
 
 def test_a_promotion_is_proposed_first_and_takes_effect_when_it_still_holds() -> None:

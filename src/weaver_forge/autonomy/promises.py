@@ -1,7 +1,8 @@
 """What takes a level back at once, as numbers that anybody can check: so many wrong ones of the newest trials.
 
 The same evidence as ``sequential.worst_stretch`` for whole trials, with the standard library alone: commands that show
-it load neither numpy nor scipy. A test holds both against each other.
+it load neither numpy nor scipy. A test holds both against each other. Put here too how a number of trials is said, so
+that reasons and tables say the same.
 """
 
 import math
@@ -23,6 +24,11 @@ def wrong_to_refute(bar: float, length: int, threshold: float = WORSE_AT) -> int
         if _evidence_below(length - wrong, wrong, bar) >= threshold:
             return wrong
     return length + 1
+
+
+def weighed(n: float) -> str:
+    """How many trials in words: they weigh less with age, so few of them are no whole number."""
+    return f"{n:.4g}" if n < 10 and n % 1 else f"{n:.0f}"
 
 
 def promise(bar: float) -> tuple[str, ...]:

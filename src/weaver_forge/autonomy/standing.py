@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from weaver_forge.autonomy import sequential
-from weaver_forge.autonomy.promises import WORSE_AT
+from weaver_forge.autonomy.promises import WORSE_AT, weighed
 from weaver_forge.autonomy.trials import Floats, Trials
 from weaver_forge.contracts.values import Level, Origin
 
@@ -341,7 +341,7 @@ def _progress(measured: Standing, level: Level) -> str:
 
 def _counted(measured: Standing) -> str:
     of = f" of {measured.n_needed}" if measured.n_needed is not None else ""
-    return f"{measured.n:.0f}{of} trials, lower bound {measured.bound:.3f}"
+    return f"{weighed(measured.n)}{of} trials, lower bound {measured.bound:.3f}"
 
 
 def _rank(level: Level) -> int:

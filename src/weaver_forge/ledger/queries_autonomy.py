@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from weaver_forge.autonomy.promises import weighed
 from weaver_forge.contracts.values import Level, Scope
 from weaver_forge.ledger.canonical import instant_of
 
@@ -137,7 +138,7 @@ def uncertain_acts(ledger: "Reading") -> list[dict[str, Any]]:
 
 def trials_text(n_trials: float, n_needed: int | None) -> str:
     """``12 of 90 trials``: weighted trials that count, of those that the next level takes if all others are right."""
-    n = f"{n_trials:.4g}" if n_trials < 10 and n_trials % 1 else f"{n_trials:.0f}"
+    n = weighed(n_trials)
     return f"{n} trials" if n_needed is None else f"{n} of {n_trials + n_needed:.0f} trials"
 
 
