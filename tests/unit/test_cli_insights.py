@@ -1,6 +1,7 @@
 """What ``intelligence`` and ``evolve`` print: counts first, no certainty, and what could not be asked."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,3 +110,16 @@ def test_both_say_all_of_it_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert code == 0
     assert asked == [("intelligence", {"categories": ["tests"], "days": 90})]
     assert json.loads(capsys.readouterr().out)["n_hypotheses"] == 55
+
+
+def test_a_plan_alone_makes_no_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "weaver-forge.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evolve_module, "answer", lambda *_: (0, plan()))
+
+    code = evolve_module.evolve()
+
+    assert code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["weaver-forge.toml"]

@@ -9,7 +9,7 @@ from weaver_forge.cli import text
 from weaver_forge.cli.autonomy import user
 from weaver_forge.cli.pipeline import answer
 from weaver_forge.cli.place import Place, place
-from weaver_forge.errors import UsageError, WeaverForgeError
+from weaver_forge.errors import MissingInput, UsageError, WeaverForgeError
 from weaver_forge.hooks.acts import State
 from weaver_forge.hooks.evolving import Done, Workshop, carried_out, carry_out, take_back
 from weaver_forge.hooks.facts import instant, plain
@@ -41,21 +41,19 @@ def evolve(
         json: Print everything as JSON.
     """
     at = place(None)
-    at.settings.data.mkdir(parents=True, exist_ok=True)
+    if confirm or undo:
+        at.settings.data.mkdir(parents=True, exist_ok=True)
     if undo:
         if confirm:
             raise UsageError("--confirm and --undo cannot be meant together", do="Give one of them")
         return _undo(at, undo, actor, json=json)
-    with Ledger.open(at.settings.ledger_url) as ledger:
-        past = carried_out(ledger)
+    past = _before(at)
     bound = sum(each.item["effort_hours"] for each in past if each.state is State.DONE)
     code, data = answer(at.settings, "evolve", {"days": days, "budget_hours": budget, "bound_hours": bound})
     if code or data is None:
         return code
     data |= {"past": [_rescored(at, each) for each in past]}
-    with Ledger.open(at.settings.ledger_url) as ledger:
-        work = _workshop(at, ledger, actor)
-        data["carried_out"] = [_carried(work, item) for item in data["items"] if _is_ours(item)] if confirm else []
+    data["carried_out"] = _all_carried(at, data["items"], actor) if confirm else []
     if json:
         text.as_json(plain(data))
     else:
@@ -112,6 +110,22 @@ def _past(each: dict[str, Any]) -> list[str]:
 
 def _is_ours(item: dict[str, Any]) -> bool:
     return bool(item["is_chosen"] and item["edit"])
+
+
+def _before(at: Place) -> list[Done]:
+    """What was carried out before; a plan alone makes no ledger where there is none."""
+    try:
+        opened = Ledger.open(at.settings.ledger_url, create=False)
+    except MissingInput:
+        return []
+    with opened as ledger:
+        return carried_out(ledger)
+
+
+def _all_carried(at: Place, items: list[dict[str, Any]], actor: str) -> list[dict[str, Any]]:
+    with Ledger.open(at.settings.ledger_url) as ledger:
+        work = _workshop(at, ledger, actor)
+        return [_carried(work, item) for item in items if _is_ours(item)]
 
 
 def _carried(work: Workshop, item: dict[str, Any]) -> dict[str, Any]:
