@@ -188,7 +188,7 @@ def _scores(
 def fit_baseline(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Generator) -> Artifact:
     """Failure rate by runs since the last failure, shrunk towards the rate of all."""
     del rng
-    rows = _labelled(features, labels)
+    rows = _labelled(features.select(*KEY, "runs_since_failure"), labels)
     y, bucket = rows["outcome"].to_numpy(), _bucket(rows)
     overall = (y.sum() + PRIOR_RATE * 20) / (y.size + 20)
     n = np.bincount(bucket, minlength=len(BUCKETS) + 2)
