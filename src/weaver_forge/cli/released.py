@@ -40,6 +40,8 @@ _DATA = """\
 | lake/ | spans | can be rebuilt from the sources |
 | published/ | numbered snapshots for gates, notebooks and pages | the newest five |
 | ledger.sqlite | predictions, decisions, outcomes, scores: append-only | BACK THIS UP |
+| assessed/ | what assessing autonomy worked out of the ledger | made again from the ledger |
+| impact/ | weights that `impact` learned | learned again |
 | mlflow.db | experiments and registered models | can be trained again |
 """
 _WRITTEN = {".gitignore": _GIT_IGNORE, "data/README.md": _DATA}
