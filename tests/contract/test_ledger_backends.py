@@ -248,6 +248,7 @@ def test_the_scoreboard_says_insufficient_data_as_data(ledger: Ledger) -> None:
     board = {row["metric"]: row for row in queries.scoreboard(ledger)}
 
     assert board["apfd"]["text"] == "0.8 [0.7, 0.9], n = 90"
+    assert [board[name]["gain_text"] for name in ("apfd", "brier", "auc")] == ["+0.1 [+0.02, +0.2]", None, None]
     assert (board["apfd"]["state"], board["apfd"]["beats_baseline"]) == ("measured", True)
     assert (board["brier"]["text"], board["brier"]["value"]) == ("insufficient data: 12 of 30", None)
     assert (board["auc"]["state"], board["auc"]["beats_baseline"]) == ("not_estimable", None)

@@ -124,11 +124,11 @@ def score(*, decision: str = "", json: Json = False) -> int:
     text.group("Predictions", text.table(names, [[row[name] for name in names] for row in totals]))
     verdict = {True: "yes", False: "no", None: "not shown"}
     rows = [
-        [r["decision"], r["entity"], r["origin"], r["metric"], r["text"], r["baseline_value"], r["gain"],
+        [r["decision"], r["entity"], r["origin"], r["metric"], r["text"], r["baseline_value"], r["gain_text"],
          verdict[r["beats_baseline"]]]
         for r in board
     ]  # fmt: skip
-    columns = ("decision", "entity", "origin", "metric", "value [95 %]", "baseline", "gain", "beats baseline")
+    columns = ("decision", "entity", "origin", "metric", "value [95 %]", "baseline", "gain [90 %]", "beats baseline")
     text.group("Scores", text.table(columns, rows))
     return 0
 

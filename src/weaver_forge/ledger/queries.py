@@ -56,8 +56,8 @@ def scoreboard(ledger: "Reading", *, needed: int = NEEDED) -> list[dict[str, Any
     """The newest scores with what may be said about each.
 
     Adds to a score: ``state`` (measured, insufficient, not_estimable), ``n_needed``, ``beats_baseline`` (True,
-    False, or None where the interval of the gain spans zero) and ``text``. Where the state is not measured,
-    value, interval and gain are null: a number without enough behind it is shown nowhere.
+    False, or None where the interval of the gain spans zero), ``text`` and ``gain_text`` (null without a gain). Where
+    the state is not measured, value, interval and gain are null: a number without enough behind it is shown nowhere.
 
     Args:
         ledger: The ledger.
@@ -224,18 +224,25 @@ def _policy(ledger: "Reading", decisions: list[dict[str, Any]]) -> str | None:
 def _board_row(score: dict[str, Any], needed: int) -> dict[str, Any]:
     if score["n"] >= needed and score["value"] is not None:
         said = {"state": "measured", "beats_baseline": _beats(score), "text": _measured(score)}
-        return {**score, **said, "n_needed": needed}
+        return {**score, **said, "gain_text": _gained(score), "n_needed": needed}
     if score["n"] < needed:
         state, text = "insufficient", f"insufficient data: {score['n']} of {needed}"
     else:
         state, text = "not_estimable", f"not estimable from n = {score['n']} (one outcome or one unit only)"
     said = {"state": state, "beats_baseline": None, "text": text}
-    return {**score, **dict.fromkeys(_NUMBERS), **said, "n_needed": needed}
+    return {**score, **dict.fromkeys(_NUMBERS), **said, "gain_text": None, "n_needed": needed}
 
 
 def _measured(score: dict[str, Any]) -> str:
     interval = "" if score["low"] is None else f" [{score['low']:.4g}, {score['high']:.4g}]"
     return f"{score['value']:.4g}{interval}, n = {score['n']}"
+
+
+def _gained(score: dict[str, Any]) -> str | None:
+    if score["gain"] is None:
+        return None
+    interval = "" if score["gain_low"] is None else f" [{score['gain_low']:+.4g}, {score['gain_high']:+.4g}]"
+    return f"{score['gain']:+.4g}{interval}"
 
 
 def _beats(score: dict[str, Any]) -> bool | None:
