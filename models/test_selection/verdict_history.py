@@ -136,7 +136,7 @@ def as_known(subjects: pl.DataFrame, states: pl.DataFrame, by: tuple[str, ...]) 
 
 def history_features(subjects: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """Subjects (sorted by predicted_at) with everything that past verdicts say; ``file`` is the test's file."""
-    newest = subjects["predicted_at"].max()
+    newest = pl.lit(subjects["predicted_at"].max(), pl.Datetime("us"))
     ran = executed(
         verdicts.filter(pl.col("known_at") <= newest).join(
             subjects.select("repo_id").unique(), on="repo_id", how="semi"

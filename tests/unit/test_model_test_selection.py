@@ -300,3 +300,12 @@ def test_predicting_loads_no_scikit_learn() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_without_subjects_there_are_no_features() -> None:
+    tables = _organisation(5)
+
+    nothing = KIND.features(tables, KIND.history(tables, T0 + 100 * HOUR).clear())
+
+    assert nothing.is_empty()
+    assert {column.name for column in KIND.feature_columns} <= set(nothing.columns)
