@@ -255,8 +255,9 @@ def _evaluations(
         return [{**common, "metric": kind.metrics[0], "n": judgement.n_tested}]
     return [
         {
-            **common, "metric": score.metric, "value": score.value, "baseline_value": score.baseline_value,
-            "gain": score.gain, "gain_low": score.gain_low, "gain_high": score.gain_high, "n": score.n,
+            **common, "metric": score.metric, "value": score.value, "low": score.low, "high": score.high,
+            "baseline_value": score.baseline_value, "gain": score.gain, "gain_low": score.gain_low,
+            "gain_high": score.gain_high, "n": score.n,
         }
         for score in judgement.scores
     ]  # fmt: skip

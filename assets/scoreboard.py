@@ -73,14 +73,23 @@ def build_scoreboard(settings: Settings, organisation: Path, live_from: datetime
 def _judged(evaluations: Sequence[Mapping[str, Any]]) -> Board:
     rows = [
         (
-            f"{row['decision']}, {row['entity']}", row["metric"], _number(row["value"]), _number(row["baseline_value"]),
+            f"{row['decision']}, {row['entity']}", row["metric"], _measured(row), _number(row["baseline_value"]),
             f"{row['baseline_name']}", _interval(row["gain_low"], row["gain_high"]), row["n"],
             row["model_name"] if row["promoted"] else row["baseline_name"],
         )
         for row in evaluations
         if row["metric"] in SHOWN.get((row["decision"], row["entity"]), ())
     ]  # fmt: skip
-    columns = ("decision", "metric", "model", "baseline", "baseline is", "gain, 90 % interval", "n", "published")
+    columns = (
+        "decision",
+        "metric",
+        "model [95 % interval]",
+        "baseline",
+        "baseline is",
+        "gain, 90 % interval",
+        "n",
+        "published",
+    )
     return Board("Judged on the newest 30 % of the history, time-ordered", columns, tuple(rows))
 
 
@@ -223,6 +232,11 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 def _number(value: float | None) -> str:
     return "not estimable" if value is None else f"{value:.3f}"
+
+
+def _measured(row: Mapping[str, Any]) -> str:
+    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return _number(row["value"]) + interval
 
 
 def _interval(low: float | None, high: float | None) -> str:

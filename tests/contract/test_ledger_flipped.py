@@ -118,7 +118,7 @@ def test_a_byte_of_any_column_of_a_link_is_found_and_the_link_named(full: Ledger
 
 
 def test_the_version_of_the_schema_is_found_too(full: Ledger, ledger_url: str) -> None:
-    full._store.execute(f"update schema_version set version = {CURRENT.version ^ 1} where version = {CURRENT.version}")
+    full._store.execute(f"update schema_version set version = {CURRENT.version ^ 8} where version = {CURRENT.version}")
 
     try:
         with Ledger.open(ledger_url, create=False) as again:

@@ -38,7 +38,7 @@ CHAIN_INDEXES: tuple[tuple[int, tuple[str, ...]], ...] = ((2, ("kind", "batch_se
 """Schema version and columns of each index of the chain."""
 
 CURRENT = Schema(
-    version=2,
+    version=3,
     tables=(
         *(PREDICTIONS, DECISIONS, APPROVALS, OUTCOMES, EVALUATIONS, SCORES, POLICIES),
         *(STANDINGS, SWITCHES, CEILINGS, ACTS, ROOTS),

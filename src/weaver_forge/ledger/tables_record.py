@@ -157,6 +157,8 @@ EVALUATIONS = LedgerTable(
         count("n", "Rows it was measured on."),
         instant("trained_until", "End of the training data, UTC.", nullable=True),
         instant("tested_until", "End of the test data, UTC.", nullable=True),
+        real("low", "Lower end of the 95 % interval of the value.", since=3),
+        real("high", "Upper end of the 95 % interval of the value.", since=3),
     ),
 )
 
