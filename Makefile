@@ -35,9 +35,9 @@ demo: setup
 	rm -rf demo
 	$(BIN)/weaver-forge demo demo
 
-# Two files at a time: tests of one file share what they set up.
+# Two files at a time: tests of one file share what they set up. In their order, in which the long ones come first.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The next major DuckDB, in an environment of its own: stores, contracts and whatever computes in SQL.
 test-duckdb2: setup
@@ -45,7 +45,7 @@ test-duckdb2: setup
 	grep -v '^duckdb==' constraints.txt > $(VENV)-duckdb2/constraints.txt
 	$(UV) pip install --quiet --python $(VENV)-duckdb2/bin/python --requirement $(VENV)-duckdb2/constraints.txt 'duckdb>=2,<3'
 	$(UV) pip install --quiet --python $(VENV)-duckdb2/bin/python --no-deps --editable .
-	$(VENV)-duckdb2/bin/python -m pytest tests/contract tests/unit/test_warehouse_*.py tests/unit/test_snapshot_*.py \
+	$(VENV)-duckdb2/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/contract tests/unit/test_warehouse_*.py tests/unit/test_snapshot_*.py \
 		tests/unit/test_*marts*.py tests/pipeline/test_touched_marts.py tests/pipeline/test_signal_marts.py
 
 check: setup

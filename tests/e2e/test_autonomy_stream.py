@@ -30,9 +30,11 @@ def test_a_quiet_history_earns_what_the_next_one_takes_back(tmp_path: Path, monk
     [stream] = found[-1]["data"]["streams"]
     changes = stream["changes"]
     given = next(change for change in changes if change["level"] == "autonomous")
-    taken = next(change for change in changes if change["before"] == "autonomous")
+    lost = [change for change in changes if change["before"] == "autonomous"]
+    taken = next(change for change in lost if change["set"] == "tcpci-angel")
     assert stream["ledger_is_whole"]
     assert sum(segment["n_acted_unearned"] for segment in stream["segments"]) == 0
     assert (given["set"], given["bound"] >= 0.95, given["n_trials"] >= 88) == ("coleman-dune", True, True)
-    assert (taken["set"], taken["cause"] in {"drift", "decay"}) == ("tcpci-angel", True)
+    assert {change["cause"] for change in lost} <= {"drift", "decay"}
     assert taken["n_trials"] - given["n_trials"] < 160
+    assert changes[-1]["level"] != "autonomous"
