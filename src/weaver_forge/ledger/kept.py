@@ -7,6 +7,7 @@ another ledger in its place costs the next reader a full reading and nothing els
 
 import io
 import json
+import logging
 import os
 import zipfile
 import zlib
@@ -18,6 +19,9 @@ from typing import Any
 import polars as pl
 
 _MANIFEST = "manifest.json"
+_LOG = logging.getLogger(__name__)
+_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, NotImplementedError)
+"""What a damaged archive makes its readers raise; the last for a compression that its damaged head names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +60,8 @@ def load(path: Path, made_for: str) -> Kept | None:
             )
     except FileNotFoundError:
         return None
-    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, NotImplementedError):
-        return None  # what cannot be read is made anew from the ledger, which is the record
-    except pl.exceptions.PolarsError:
+    except (*_UNREADABLE, pl.exceptions.PolarsError) as error:
+        _LOG.warning("%s cannot be read (%s): it is made anew from the ledger, which is the record", path, error)
         return None
 
 

@@ -5,14 +5,14 @@ event. Nothing is asked about people.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import accumulate
 
 import numpy as np
 
 from weaver_forge.insights.families.properties import Comparison, Property, at_least, shuffle_hits
-from weaver_forge.insights.hypothesis import Family, Rows, literal
+from weaver_forge.insights.hypothesis import Family, Rows, Tested, literal
 
 CHANGES, FILES, BLAMES = "core_changes__changes", "core_changes__files", "core_changes__blames"
 MOST_PATHS = 200
@@ -126,6 +126,21 @@ def _query(each: Property) -> str:
     )
 
 
+def _compared(*, happened: str, unit: str) -> Callable[[Rows, float], Tested]:
+    """Changes with a property against the others, by how often something happened."""
+    return Comparison(
+        noun="changes",
+        happened=happened,
+        unit=unit,
+        kind="change",
+        key="revision",
+        at="committed_at",
+        hit="is_hit",
+        properties=properties,
+        query=_query,
+    ).test
+
+
 FAMILIES = (
     Family(
         name="changes_blamed_later",
@@ -134,17 +149,7 @@ FAMILIES = (
         unit="changes of a week",
         tables=(CHANGES, FILES, BLAMES, "core_incidents__incidents"),
         sql=BUGS,
-        test=Comparison(
-            noun="changes",
-            happened="were blamed later",
-            unit="bugs",
-            kind="change",
-            key="revision",
-            at="committed_at",
-            hit="is_hit",
-            properties=properties,
-            query=_query,
-        ).test,
+        test=_compared(happened="were blamed later", unit="bugs"),
         shuffle=shuffle_hits("committed_at", "is_hit"),
     ),
     Family(
@@ -154,17 +159,7 @@ FAMILIES = (
         unit="changes of a week",
         tables=(CHANGES, FILES, "core_ci__test_verdicts"),
         sql=BREAKS,
-        test=Comparison(
-            noun="changes",
-            happened="had a test begin to fail",
-            unit="broken builds",
-            kind="change",
-            key="revision",
-            at="committed_at",
-            hit="is_hit",
-            properties=properties,
-            query=_query,
-        ).test,
+        test=_compared(happened="had a test begin to fail", unit="broken builds"),
         shuffle=shuffle_hits("committed_at", "is_hit"),
     ),
 )
