@@ -7,7 +7,18 @@ and anything a hook needs in weaver_forge: the gate runs where Dagster is not in
 import dagster as dg
 
 from assets.autonomy import autonomy_asset
-from assets.core import change_semantics, changes, ci, coverage, entities, logs, metrics, operations, semantics
+from assets.core import (
+    change_imports,
+    change_semantics,
+    changes,
+    ci,
+    coverage,
+    entities,
+    logs,
+    metrics,
+    operations,
+    semantics,
+)
 from assets.core.traces import trace_assets
 from assets.decisions import decision_assets, decision_tables
 from assets.jobs import jobs, schedules, sensors
@@ -46,6 +57,7 @@ def build_defs(deployment: Deployment) -> dg.Definitions:
             *(raw_assets(source) for source in SOURCES),
             *changes.assets,
             *change_semantics.assets,
+            *change_imports.assets,
             *ci.assets,
             *coverage.assets,
             *operations.assets,

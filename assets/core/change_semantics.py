@@ -75,7 +75,7 @@ def look_at_newest(deployment: Deployment) -> tuple[dict[str, int], int]:
     """Find the classes of the newest changes that have none; give rows written by table, and changes that are left."""
     warehouse = deployment.warehouse
     pending = _pending(deployment)
-    paths = _paths(deployment) if pending.height else {}
+    paths = repository_paths(deployment) if pending.height else {}
     written, left = dict.fromkeys(_MAKES, 0), 0
     for (repo_id,), changes in pending.group_by("repo_id", maintain_order=True):
         path = paths.get(str(repo_id))
@@ -104,7 +104,7 @@ def _pending(deployment: Deployment) -> pl.DataFrame:
     return deployment.warehouse.query(sql)
 
 
-def _paths(deployment: Deployment) -> dict[str, Path]:
+def repository_paths(deployment: Deployment) -> dict[str, Path]:
     """Repository -> a folder where it was read and still is; the last that was read first."""
     sql = f"select name from {RAW_INGEST_INPUTS.name} where source = 'git' group by name order by max(ingested_at)"  # noqa: S608 - a declared name
     found: dict[str, Path] = {}
@@ -113,7 +113,7 @@ def _paths(deployment: Deployment) -> dict[str, Path]:
         try:
             found[Repository(path).repo_id] = path
         except SourceError as error:
-            deployment.notes.append(f"what changes mean is not looked at: {error}")
+            deployment.notes.append(f"what changes mean and import is not looked at: {error}")
     return found
 
 

@@ -144,6 +144,16 @@ def _by_name(entry: Entry) -> FileClass:
     return class_of_file(change)
 
 
+def blobs(repository: Repository, ids: Sequence[str], *, most_bytes: int) -> dict[str, bytes]:
+    """The contents of objects by id, without those that are larger or not in this clone.
+
+    Raises:
+        SourceError: If git fails.
+    """
+    sizes = _sizes(repository, ids)
+    return _texts(repository, [each for each in ids if sizes.get(each, most_bytes + 1) <= most_bytes])
+
+
 def readers_in(repository: Repository, revision: str, files: Sequence[FileClass]) -> Readers:
     """Search a revision for what reads the documentation that changed.
 

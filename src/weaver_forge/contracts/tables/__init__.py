@@ -7,6 +7,7 @@ from weaver_forge.contracts.tables import (
     cost,
     coverage,
     entities,
+    imports,
     ingest,
     log_marts,
     logs,
@@ -22,6 +23,7 @@ ALL: tuple[Table, ...] = tuple(
     for module in (
         ingest,
         changes,
+        imports,
         ci,
         coverage,
         operations,

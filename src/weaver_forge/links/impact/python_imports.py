@@ -38,14 +38,19 @@ class Reached:
     via: tuple[str, ...]
 
 
+Statement = tuple[str, tuple[str, ...]]
+"""What an import statement says: the module with leading dots, and the names taken from it."""
+
+
 class ImportGraph:
     """Imports among the files of one tree.
 
     Args:
-        texts: Path with slashes, relative to the repository -> text, of every Python file.
+        texts: Path with slashes, relative to the repository -> text, of every Python file; or what :func:`imported`
+            finds in it, where that was kept.
     """
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str | Sequence[Statement]]) -> None:
         self._files = frozenset(texts)
         self._folders = {folder for path in texts for folder in _above(path)}
         self._roots = self._all_roots()
@@ -104,9 +109,9 @@ class ImportGraph:
             parts.insert(0, last)
         return folder, ".".join(parts)
 
-    def _of(self, path: str, text: str) -> Iterator[str]:
+    def _of(self, path: str, text: str | Sequence[Statement]) -> Iterator[str]:
         folder, _, name = path.rpartition("/")
-        for module, names in imported(text):
+        for module, names in imported(text) if isinstance(text, str) else text:
             key = (folder, module, names)
             if key not in self._known:  # the files of a folder import much of the same
                 self._known[key] = tuple(self._resolved(path, module, names))
@@ -156,7 +161,7 @@ class ImportGraph:
         return next((name for name in candidates if name in self._files), "")
 
 
-def imported(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def imported(text: str) -> Iterator[Statement]:
     """What a text imports: (module with leading dots, names taken from it)."""
     if "\\" in text:
         text = _CONTINUED.sub(" ", text)
