@@ -5,7 +5,7 @@ the names of its attributes alone: a column that the file keeps as a small dicti
 ``links.ci_spans``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import duckdb
@@ -40,11 +40,6 @@ _ATTRIBUTES = {
 """Column -> names of the attribute, the current one first."""
 
 
-def with_pipelines(files: Iterable[Path]) -> list[Path]:
-    """The files that have an attribute of a pipeline."""
-    return [path for path in files if _names_a_pipeline(path)]
-
-
 def pipeline_spans(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> pl.DataFrame:
     """The spans of CI pipelines in these files, as ``core_ci__pipeline_spans``; a span wins over its resource.
 
@@ -68,22 +63,27 @@ def pipeline_spans(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> pl.
     """).pl()  # noqa: S608 - declared names and paths of our own
 
 
-def _names_a_pipeline(path: Path) -> bool:
-    """Ask the names of attributes alone, a row group at a time; read as a dictionary, each is one text."""
+def prefixes_in(path: Path, prefixes: Collection[str]) -> frozenset[str]:
+    """With which of these an attribute's name in the file begins.
+
+    The names of attributes alone are asked, a row group at a time; read as a dictionary, each is one text.
+    """
     with pq.ParquetFile(path) as file:
         leaves = [file.schema.column(number).path for number in range(len(file.schema))]
     # How a map is laid out inside differs by who wrote the file.
     names = [leaf for leaf in leaves if leaf.split(".")[0] in _MAPS and leaf.endswith(".key")]
+    found: set[str] = set()
     with pq.ParquetFile(path, read_dictionary=names) as file:
-        return any(
-            _has_prefix(column)
-            for number in range(file.num_row_groups)
-            for column in file.read_row_group(number, columns=names).columns
-        )
+        for number in range(file.num_row_groups):
+            for column in file.read_row_group(number, columns=names).columns:
+                found |= {prefix for prefix in prefixes if prefix not in found and _has_prefix(column, prefix)}
+            if len(found) == len(prefixes):
+                break
+    return frozenset(found)
 
 
-def _has_prefix(column: "pa.ChunkedArray") -> bool:
-    return any(pc.any(pc.starts_with(_texts(chunk), PREFIX)).as_py() for chunk in column.chunks)
+def _has_prefix(column: "pa.ChunkedArray", prefix: str) -> bool:
+    return any(pc.any(pc.starts_with(_texts(chunk), prefix)).as_py() for chunk in column.chunks)
 
 
 def _texts(array: "pa.Array") -> "pa.Array":

@@ -232,8 +232,24 @@ CORE_CI_SPAN_FILES = Table(
     columns=(
         Column("file", "VARCHAR", "Name of the file; files never change."),
         Column("has_pipelines", "BOOLEAN", "Whether an attribute in it is of a pipeline."),
+        Column("has_tests", "BOOLEAN", "The same of a test case; null: not asked.", nullable=True),
+        Column("has_code", "BOOLEAN", "The same of where code is; null: not asked.", nullable=True),
     ),
     key=("file",),
+)
+
+CORE_CI_TEST_CODE = Table(
+    layer="core",
+    source="ci",
+    entity="test_code",
+    grain="place of code that ran below the span of a test, in any service",
+    columns=(
+        Column("test_id", "VARCHAR", "test.case.name of the span above: the test as core_ci__test_results names it."),
+        Column("code_file", "VARCHAR", "code.file.path (old: code.filepath), as sent; empty when absent."),
+        Column("code_function", "VARCHAR", "code.function.name (old: namespace and function); empty when absent."),
+        Column("known_at", "TIMESTAMP", "End of the test's span that was read first, UTC."),
+    ),
+    key=("test_id", "code_file", "code_function"),
 )
 
 CORE_CI_RUNS = Table(

@@ -19,6 +19,10 @@ SPANS = ("service_key", "trace_id", "span_id", "parent_span_id", "name", "is_ent
 """Columns of the spans that are looked at; the two of code are null where a span does not say."""
 
 
+MOST_STEPS = 32
+"""Spans between one and the entry or the test above it, at most."""
+
+
 def touched_code(spans: pl.DataFrame, paths: Sequence[str]) -> pl.DataFrame:
     """Endpoints whose traces ran code of the files: path, service_key, endpoint, n_spans, signal.
 
@@ -27,15 +31,7 @@ def touched_code(spans: pl.DataFrame, paths: Sequence[str]) -> pl.DataFrame:
         paths: Files of the change, relative to the repository.
     """
     said = spans.filter(pl.col("code_file").is_not_null() | pl.col("code_function").is_not_null())
-    places = said.select("code_file", "code_function").unique()
-    rows = [
-        (*place, path, signal)
-        for place in places.iter_rows()
-        for path, signal in (_file_of(place[0], place[1], paths),)
-        if path
-    ]
-    schema = {"code_file": pl.String, "code_function": pl.String, "path": pl.String, "signal": pl.String}
-    of_place = pl.DataFrame(rows, schema=schema, orient="row")
+    of_place = files_of_places(said.select("code_file", "code_function"), paths)
     running = said.join(of_place, on=["code_file", "code_function"], nulls_equal=True)
     return (
         _endpoints(running, spans)
@@ -45,13 +41,55 @@ def touched_code(spans: pl.DataFrame, paths: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def files_of_places(places: pl.DataFrame, paths: Sequence[str]) -> pl.DataFrame:
+    """Which of the files each place of code is in: code_file, code_function, path, signal; without those in none.
+
+    Args:
+        places: code_file and code_function, as spans say them.
+        paths: Files, relative to the repository.
+    """
+    rows = [
+        (*place, path, signal)
+        for place in places.select("code_file", "code_function").unique().iter_rows()
+        for path, signal in (_file_of(place[0], place[1], paths),)
+        if path
+    ]
+    schema = {"code_file": pl.String, "code_function": pl.String, "path": pl.String, "signal": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def code_of_tests(spans: pl.DataFrame) -> pl.DataFrame:
+    """Which code ran below the span of which test: test_id, code_file, code_function (empty where unsaid), end_unix_ns.
+
+    A test's own span says where the test is, which is no news, so that it is left out.
+
+    Args:
+        spans: trace_id, span_id, parent_span_id, end_unix_ns, test_id, code_file, code_function.
+    """
+    above = spans.select("trace_id", at="span_id", up="parent_span_id", test="test_id", end="end_unix_ns")
+    says = pl.col("code_file").is_not_null() | pl.col("code_function").is_not_null()
+    walking = spans.filter(says, pl.col("test_id").is_null()).select(
+        "trace_id", "code_file", "code_function", at="parent_span_id"
+    )
+    found = []
+    for _ in range(MOST_STEPS):
+        walking = walking.unique().join(above, on=["trace_id", "at"])
+        found.append(walking.filter(pl.col("test").is_not_null()))
+        walking = walking.filter(pl.col("test").is_null()).drop("at", "test", "end").rename({"up": "at"})
+        if walking.is_empty():
+            break
+    code = [pl.col(name).fill_null("") for name in ("code_file", "code_function")]
+    rows = pl.concat(found).select(*code, test_id="test", end_unix_ns="end")
+    return rows.group_by("test_id", "code_file", "code_function").agg(pl.col("end_unix_ns").min())
+
+
 def _endpoints(running: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """Each running span with the entry span above it in its service; itself where it is one; its own name else."""
     key = ["trace_id", "span_id"]
     above = spans.select(*key, "parent_span_id", "name", "is_entry", "service_key")
     walking = running.select("path", "signal", "service_key", "name", *key).with_columns(at=pl.col("span_id"))
     found = []
-    for _ in range(32):
+    for _ in range(MOST_STEPS):
         step = walking.join(
             above.select(
                 "trace_id", at="span_id", up="parent_span_id", above="name", entry="is_entry", of="service_key"
