@@ -28,7 +28,11 @@ def stem(path: pl.Expr) -> pl.Expr:
 
 
 def change_features(
-    subjects: pl.DataFrame, changes: pl.DataFrame, files: pl.DataFrame, verdicts: pl.DataFrame
+    subjects: pl.DataFrame,
+    changes: pl.DataFrame,
+    files: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    meaningful: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """One row a subject (column ``subject``): how its change touches it.
 
@@ -37,10 +41,16 @@ def change_features(
         changes: ``core_changes__changes``.
         files: ``core_changes__files``.
         verdicts: ``core_ci__test_verdicts``.
+        meaningful: Of the files, those whose change means something: only these are compared. None: all.
     """
     touched = _touched(subjects, files)
+    if meaningful is not None and meaningful.height < files.height:
+        key = ("repo_id", "revision", "path")
+        compared = touched.join(meaningful.select(key), on=key, how="semi")
+    else:
+        compared = touched
     pairs = subjects.select("subject", "repo_id", "revision", "test_id", "file", "predicted_at").join(
-        touched, on=("repo_id", "revision", "predicted_at")
+        compared, on=("repo_id", "revision", "predicted_at")
     )
     names = _name_match(pairs)
     past = _failed_together(pairs, files, verdicts)

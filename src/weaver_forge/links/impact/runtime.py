@@ -48,12 +48,21 @@ def files_of_places(places: pl.DataFrame, paths: Sequence[str]) -> pl.DataFrame:
         places: code_file and code_function, as spans say them.
         paths: Files, relative to the repository.
     """
-    rows = [
-        (*place, path, signal)
-        for place in places.select("code_file", "code_function").unique().iter_rows()
-        for path, signal in (_file_of(place[0], place[1], paths),)
-        if path
-    ]
+    by_name: dict[str, list[str]] = {}
+    by_module: dict[str, list[str]] = {}
+    for path in paths:
+        by_name.setdefault(path.rpartition("/")[2], []).append(path)
+        by_module.setdefault(_module(path)[-1], []).append(path)
+    least = min(2, max((len(_module(path)) for path in paths), default=1))
+    rows = []
+    for file, function in places.select("code_file", "code_function").unique().iter_rows():
+        if file:
+            near = by_name.get(file.replace("\\", "/").rpartition("/")[2], [])
+        else:
+            near = [path for name in {*_names(function)[:-1]} for path in by_module.get(name, ())]
+        path, signal = _file_of(file, function, near, least)
+        if path:
+            rows.append((file, function, path, signal))
     schema = {"code_file": pl.String, "code_function": pl.String, "path": pl.String, "signal": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -109,20 +118,28 @@ def _endpoints(running: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _file_of(file: str | None, function: str | None, paths: Sequence[str]) -> tuple[str, str]:
+def _file_of(file: str | None, function: str | None, paths: Sequence[str], least: int) -> tuple[str, str]:
     """The one of the paths that a span's place means, and by which attribute; empty where none or several."""
     if file:
         parts = file.replace("\\", "/").split("/")
         best = _longest({path: _common_end(parts, path.split("/")) for path in paths}, least=1)
         return (best, "code.file.path") if best else ("", "")
-    names = (function or "").replace("::", ".").replace("/", ".").split(".")
-    modules = {path: path.rsplit(".", 1)[0].removesuffix("/__init__").split("/") for path in paths}
+    names = _names(function)
     ends = {
-        path: max((_common_end(names[:n], module) for n in range(1, len(names))), default=0)
-        for path, module in modules.items()
+        path: max((_common_end(names[:n], _module(path)) for n in range(1, len(names))), default=0) for path in paths
     }
-    best = _longest(ends, least=min(2, max((len(module) for module in modules.values()), default=1)))
+    best = _longest(ends, least=least)
     return (best, "code.function.name") if best else ("", "")
+
+
+def _names(function: str | None) -> list[str]:
+    """Modules, classes and the function's own name."""
+    return (function or "").replace("::", ".").replace("/", ".").split(".")
+
+
+def _module(path: str) -> list[str]:
+    """The parts of a path as a module's name has them."""
+    return path.rsplit(".", 1)[0].removesuffix("/__init__").split("/")
 
 
 def _common_end(some: Sequence[str], others: Sequence[str]) -> int:

@@ -1,0 +1,228 @@
+"""What a change means, and which tests are tied to it: by imports, by what they execute, by what changed together.
+
+Put here the questions and their assembly into columns; how each source answers stands in ``link_sources``, and the
+likeness of names in ``change_match``. Only what was known at the prediction counts, and what a source cannot say is
+null: a test that no report measured is not one that executes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from models.test_selection.link_sources import changed_together, executing, importing
+from weaver_forge.contracts.decision import Tables
+from weaver_forge.contracts.dtypes import empty
+from weaver_forge.contracts.table import Column, Table
+from weaver_forge.contracts.tables.changes import (
+    CORE_CHANGES_FILE_SEMANTICS,
+    CORE_CHANGES_FILES,
+    CORE_CHANGES_SEMANTICS,
+)
+from weaver_forge.contracts.tables.ci import CORE_CI_TEST_CODE
+from weaver_forge.contracts.tables.coverage import CORE_COVERAGE_TEST_FILES
+from weaver_forge.contracts.tables.imports import CORE_CHANGES_IMPORTS, CORE_CHANGES_TREES
+from weaver_forge.links.impact.executed import files_of_tests
+from weaver_forge.links.impact.paths import is_test
+from weaver_forge.links.impact.runtime import files_of_places
+
+READS = (
+    CORE_CHANGES_SEMANTICS, CORE_CHANGES_FILE_SEMANTICS, CORE_CHANGES_TREES, CORE_CHANGES_IMPORTS,
+    CORE_COVERAGE_TEST_FILES, CORE_CI_TEST_CODE,
+)  # fmt: skip
+"""Tables beside those of history and names; one that is absent is a source that says nothing."""
+
+HARMLESS = ("docs", "format", "comment", "docstring")
+"""Classes after which the program is the same, least severe first."""
+
+MOST_FILES = 60
+"""Files of a change that are followed, the largest first; beyond, a change touches everything anyway."""
+
+_CLASS = "What the change means, as core_changes__semantics; null: unknown."
+_LINKS = {
+    "import_nearness": "1 over the imports to the nearest changed file, 0: none; null: unknown.",
+    "import_pull": "The same, less for files that many tests import; null: unknown.",
+    "executes_changed": "1 when it executed a changed file, by coverage; null: not measured.",
+    "execution_pull": "The same, less for files that many tests execute; null: as above.",
+    "traced_changed": "1 when a trace of it ran a changed file; null: no trace of it.",
+    "trace_pull": "The same, less for files that many tests run; null: as above.",
+    "cochange_share": "Share of a changed file's changes with the test's file; null: unknown.",
+}
+LINKS = tuple(_LINKS)
+"""Names of the numbers that tie a test to the change."""
+
+CLASSES = ("is_harmless", "is_test_only", "is_config")
+"""Names of the numbers that say what the change means; unknown counts as behaviour, for which all are 0."""
+
+COLUMNS = (
+    Column("semantic_class", "VARCHAR", _CLASS, nullable=True),
+    Column("is_harmless", "DOUBLE", "1 when its class is docs, format, comment or docstring."),
+    Column("is_test_only", "DOUBLE", "1 when only the code of tests changed."),
+    Column("is_config", "DOUBLE", "1 when nothing more severe than configuration changed."),
+    *(Column(name, "DOUBLE", said, nullable=True) for name, said in _LINKS.items()),
+    Column("linked_path", "VARCHAR", "The changed file with the strongest tie; null: none.", nullable=True),
+)
+"""What this module adds to the features."""
+
+_MOMENT = ("repo_id", "revision", "predicted_at")
+
+
+def read(tables: Tables, table: Table) -> pl.DataFrame:
+    """A table's rows; none where these tables have no such table."""
+    return tables.get(table.name, empty(table))
+
+
+def meaningful(files: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Rows of changed files without those whose change is known to leave the program the same."""
+    same = read(tables, CORE_CHANGES_FILE_SEMANTICS).filter(pl.col("semantic_class").is_in(HARMLESS))
+    return files.join(same.select("repo_id", "revision", "path"), on=("repo_id", "revision", "path"), how="anti")
+
+
+def link_features(subjects: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """:data:`COLUMNS`, one row a subject.
+
+    Args:
+        subjects: ``subject`` (row number), key, predicted_at and ``file`` (the test's file, null when unknown).
+        tables: As the spec declares them.
+    """
+    rankings = subjects.select(_MOMENT).unique().sort(_MOMENT).with_row_index("ranking")
+    rows = subjects.select("subject", *_MOMENT, "test_id", "file").join(rankings, on=_MOMENT)
+    asked = _Asked.of(rankings, tables)
+    tests = _with_files(rows.select("repo_id", "test_id", "file").unique(), asked, tables)
+    rows = rows.join(tests, on=("repo_id", "test_id", "file"), nulls_equal=True).select(
+        "subject", "ranking", "repo_id", "test", "test_file"
+    )
+    by = (rows, asked.moments, asked.touched)
+    found = [
+        importing(*by, read(tables, CORE_CHANGES_TREES), read(tables, CORE_CHANGES_IMPORTS)),
+        executing(*by, _coverage(tests, tables), ("executes_changed", "execution_pull")),
+        executing(*by, _traces(tests, asked, tables), ("traced_changed", "trace_pull")),
+        changed_together(*by, tables[CORE_CHANGES_FILES.name]),
+    ]
+    joined = rows.select("subject", "ranking").join(_meaning(rankings, tables), on="ranking")
+    paths = []
+    for said, (column, sureness) in zip(found, _NAMING, strict=True):
+        joined = joined.join(said.drop("path"), on="subject", how="left")
+        paths.append(said.filter(pl.col(column) > 0).select("subject", "path", tie=pl.col(column) * sureness))
+    strongest = pl.concat(paths).sort("tie", "path", descending=[True, False]).unique("subject", keep="first")
+    joined = joined.join(strongest.select("subject", linked_path="path"), on="subject", how="left")
+    # A change that is not known ties nothing: what follows from it is unknown, not absent.
+    known = pl.col("ranking").is_in(asked.known.implode())
+    return joined.select(
+        "subject",
+        "semantic_class",
+        *CLASSES,
+        *(pl.when(known).then(pl.col(name)).alias(name) for name in LINKS),
+        "linked_path",
+    )
+
+
+_NAMING = (("import_pull", 2.0), ("execution_pull", 3.0), ("trace_pull", 2.5), ("cochange_share", 1.0))
+"""Column of each source whose strength names the changed file, and how sure that source is beside the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked about: rankings and the files of their changes.
+
+    Args:
+        moments: ranking, repo_id, revision, predicted_at.
+        touched: ranking, repo_id, path: changed files that mean something, as known at the prediction.
+        known: Rankings whose change is known.
+    """
+
+    moments: pl.DataFrame
+    touched: pl.DataFrame
+    known: pl.Series
+
+    @classmethod
+    def of(cls, rankings: pl.DataFrame, tables: Tables) -> "_Asked":
+        """Find the files of each ranking's change."""
+        files = rankings.join(tables[CORE_CHANGES_FILES.name], on=("repo_id", "revision")).filter(
+            pl.col("known_at") <= pl.col("predicted_at")
+        )
+        largest = (
+            meaningful(files, tables)
+            .sort("ranking", -(pl.col("n_added") + pl.col("n_deleted")), "path")
+            .group_by("ranking", maintain_order=True)
+            .head(MOST_FILES)
+        )
+        return cls(rankings, largest.select("ranking", "repo_id", "path"), files["ranking"].unique())
+
+
+def _with_files(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> pl.DataFrame:
+    """The tests by number, each with its file: as reports name it, else the one that its name spells."""
+    newest = asked.moments["predicted_at"].max()
+    found = []
+    for (repo_id,), mine in tests.group_by("repo_id", maintain_order=True):
+        paths: list[str] = []
+        if mine["file"].null_count() and isinstance(newest, datetime):
+            paths = _test_paths(str(repo_id), newest, tables)
+        # A class has one file, and thousands of tests.
+        names = mine.select("file", group=pl.col("test_id").str.split("::").list.first()).unique("group", keep="any")
+        of_group = files_of_tests(dict(names.select("group", "file").iter_rows()), paths) if paths else {}
+        spelled = pl.DataFrame(
+            {"group": list(of_group), "spelled": list(of_group.values())},
+            schema={"group": pl.String, "spelled": pl.String},
+        )
+        found.append(
+            mine.with_columns(group=pl.col("test_id").str.split("::").list.first())
+            .join(spelled, on="group", how="left")
+            .with_columns(test_file=pl.coalesce("file", "spelled"))
+            .drop("group", "spelled")
+        )
+    if not found:
+        return tests.with_columns(test_file=pl.col("file"), test=pl.int_range(pl.len(), dtype=pl.UInt32))
+    return pl.concat(found).with_row_index("test")
+
+
+def _test_paths(repo_id: str, newest: datetime, tables: Tables) -> list[str]:
+    """Files that look like tests, of those that were known."""
+    known = pl.col("repo_id") == repo_id, pl.col("known_at") <= newest
+    paths = pl.concat(
+        frame.filter(*known)["path"] for frame in (tables[CORE_CHANGES_FILES.name], read(tables, CORE_CHANGES_IMPORTS))
+    )
+    likely = paths.unique().filter(paths.unique().str.contains(r"(?i)test|spec|IT"))
+    return [path for path in likely.sort().to_list() if is_test(path)]
+
+
+def _meaning(rankings: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Class of each ranking's change; unknown is behaviour."""
+    classes = read(tables, CORE_CHANGES_SEMANTICS).select("repo_id", "revision", "semantic_class", "known_at")
+    known = (
+        rankings.join(classes, on=("repo_id", "revision"), how="left")
+        .with_columns(
+            semantic_class=pl.when(pl.col("known_at") <= pl.col("predicted_at")).then(pl.col("semantic_class"))
+        )
+        .unique("ranking", keep="any")
+    )
+    kind = pl.col("semantic_class")
+    return known.select(
+        "ranking",
+        "semantic_class",
+        is_harmless=kind.is_in(HARMLESS).fill_null(value=False).cast(pl.Float64),
+        is_test_only=(kind == "test_only").fill_null(value=False).cast(pl.Float64),
+        is_config=(kind == "config").fill_null(value=False).cast(pl.Float64),
+    )
+
+
+def _coverage(tests: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """What each test executed, by report: test, path, known_at, report."""
+    rows = read(tables, CORE_COVERAGE_TEST_FILES).filter(pl.col("kind") == "test")
+    return rows.join(tests, on=("repo_id", "test_id")).select(
+        "test", path=pl.col("file"), known_at="known_at", report=pl.col("known_at")
+    )
+
+
+def _traces(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> pl.DataFrame:
+    """What code of the changed files ran below each test: test, path (null: another file), known_at, report (null)."""
+    code = read(tables, CORE_CI_TEST_CODE)
+    ran = code.join(tests.select("repo_id", "test_id", "test"), on="test_id")
+    if ran.is_empty():
+        return ran.select("test", "known_at", path=pl.lit(None, pl.String), report=pl.lit(None, pl.Datetime("us")))
+    paths = tables[CORE_CHANGES_FILES.name].filter(pl.col("repo_id").is_in(asked.moments["repo_id"].unique().implode()))
+    known = pl.concat([paths["path"], read(tables, CORE_CHANGES_IMPORTS)["path"]]).unique().sort()
+    of_place = files_of_places(ran, known.to_list())
+    return ran.join(of_place, on=("code_file", "code_function"), how="left").select(
+        "test", "known_at", "path", report=pl.lit(None, pl.Datetime("us"))
+    )
