@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from models.test_selection import estimator
+from models.test_selection import change_links, estimator
 from models.test_selection.features import FEATURES, features
 from models.test_selection.labels import RESOLVE_AFTER, labels
 from models.test_selection.objectives import OBJECTIVES
@@ -60,11 +60,13 @@ def configure(**options: Any) -> DecisionSpec:
     return DecisionSpec(
         name="test_selection",
         summary="Orders the tests of a revision by how likely they fail for real, and says which can wait.",
-        reads=(CORE_CI_TEST_VERDICTS, CORE_CI_RUNS, CORE_CHANGES_CHANGES, CORE_CHANGES_FILES),
+        reads=(CORE_CI_TEST_VERDICTS, CORE_CI_RUNS, CORE_CHANGES_CHANGES, CORE_CHANGES_FILES, *change_links.READS),
         sources={
             "tests": "no verdicts: nothing can be predicted",
             "git": "no changed files: tests that never failed before are ranked blindly",
             "github_actions": "no start of runs: predictions are dated just before the results",
+            "coverage": "no coverage with a context a test: what a test executes is not known",
+            "otlp": "no spans below spans of tests: what a test runs in services is not known",
         },
         score_unit="probability of a real failure",
         kinds=(tests,),

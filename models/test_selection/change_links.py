@@ -101,9 +101,9 @@ def link_features(subjects: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     ]
     joined = rows.select("subject", "ranking").join(_meaning(rankings, tables), on="ranking")
     paths = []
-    for said, (column, sureness) in zip(found, _NAMING, strict=True):
+    for said, (column, place) in zip(found, _NAMING, strict=True):
         joined = joined.join(said.drop("path"), on="subject", how="left")
-        paths.append(said.filter(pl.col(column) > 0).select("subject", "path", tie=pl.col(column) * sureness))
+        paths.append(said.filter(pl.col(column) > 0).select("subject", "path", tie=pl.col(column) + place))
     strongest = pl.concat(paths).sort("tie", "path", descending=[True, False]).unique("subject", keep="first")
     joined = joined.join(strongest.select("subject", linked_path="path"), on="subject", how="left")
     # A change that is not known ties nothing: what follows from it is unknown, not absent.
@@ -117,8 +117,8 @@ def link_features(subjects: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     )
 
 
-_NAMING = (("import_pull", 2.0), ("execution_pull", 3.0), ("trace_pull", 2.5), ("cochange_share", 1.0))
-"""Column of each source whose strength names the changed file, and how sure that source is beside the others."""
+_NAMING = (("import_pull", 1.0), ("execution_pull", 3.0), ("trace_pull", 2.0), ("cochange_share", 0.0))
+"""Column of each source whose strength names the changed file, and the source's place: a surer one goes before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +182,9 @@ def _test_paths(repo_id: str, newest: datetime, tables: Tables) -> list[str]:
     paths = pl.concat(
         frame.filter(*known)["path"] for frame in (tables[CORE_CHANGES_FILES.name], read(tables, CORE_CHANGES_IMPORTS))
     )
-    likely = paths.unique().filter(paths.unique().str.contains(r"(?i)test|spec|IT"))
-    return [path for path in likely.sort().to_list() if is_test(path)]
+    distinct = paths.unique().sort()
+    likely = distinct.filter(distinct.str.contains(r"(?i)test|spec|IT"))
+    return [path for path in likely.to_list() if is_test(path)]
 
 
 def _meaning(rankings: pl.DataFrame, tables: Tables) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from models.logistic import Floats
+from models.test_selection.change_links import CLASSES, LINKS
 from models.test_selection.recency import ALPHAS, BESIDE, CHOSEN, NEAR
 
 RATE_FLOOR = 0.002
@@ -21,7 +22,7 @@ _COUNTS = (
 )  # fmt: skip
 _PLAIN = (
     "n_failures_last_10", "transition_ratio", "is_new", "path_similarity", "touches_test", "touches_namesake",
-    "duration_spread", *CHOSEN, "name_place",
+    "duration_spread", *CHOSEN, "name_place", *CLASSES, *LINKS,
 )  # fmt: skip
 COLUMNS = (*RATES, *_COUNTS, *_PLAIN, "never_failed", "duration_rank")
 
@@ -42,13 +43,27 @@ _PRIOR = {
     "ewma_02": 0.15, "ewma_05": 0.15, "ewma_10": 0.2, "ewma_20": 0.2, "ewma_40": 0.15, "ewma_80": 0.1,
     "runs_since_failure": -0.2, "path_similarity": 1.0, "touches_test": 1.0, "touches_namesake": 1.0,
     "n_failed_with_file": 0.3, "n_failed_with_folder": 0.1, "group_failure_rate": 0.05,
+    "is_harmless": -3.0, "is_test_only": -0.5, "is_config": -0.5,
+    "import_nearness": 1.0, "import_pull": 2.0, "executes_changed": 1.5, "execution_pull": 2.0,
+    "traced_changed": 1.0, "trace_pull": 2.0, "cochange_share": 1.0,
 }  # fmt: skip
 """Coefficients that hold before any data: recent failures come back, and changes break tests that are near."""
+
+_USUAL = {
+    "import_nearness": 0.2, "import_pull": 0.1, "executes_changed": 0.2, "execution_pull": 0.1,
+    "traced_changed": 0.2, "trace_pull": 0.1, "cochange_share": 0.05,
+}  # fmt: skip
+"""What ties are usual: a test of which nothing is known stands between those that are tied and those that are not."""
 
 
 def prior(columns: tuple[str, ...]) -> Floats:
     """Stated coefficients of these columns, shape (len(columns),)."""
     return np.array([_PRIOR.get(name, 0.0) for name in columns])
+
+
+def usual(columns: tuple[str, ...]) -> Floats:
+    """Value of each column that an unknown one counts as before any data, shape (len(columns),)."""
+    return np.array([_USUAL.get(name, 0.0) for name in columns])
 
 
 def duration_rank(features: pl.DataFrame) -> Floats:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from models import logistic
 from models.test_selection import objectives, pairwise
-from models.test_selection.design import CHANCE, ORDER, RATES, design, duration_rank, prior, stacked
+from models.test_selection.change_links import CLASSES, LINKS
+from models.test_selection.design import CHANCE, ORDER, RATES, design, duration_rank, prior, stacked, usual
 from models.test_selection.evidence import evidence
 from models.test_selection.objectives import Objective
 from models.test_selection.thinning import thinned
@@ -34,6 +35,7 @@ LEAST_FAILURES = 10
 """Fewer failures (or passes) than this calibrate nothing and choose nothing."""
 
 NEVER = 1e9
+_WIDE = 1e6
 BUCKETS = (0.5, 1.5, 2.5, 5.5, 10.5, 30.5, 100.5)
 BUCKET_PRIOR = 10.0
 
@@ -133,10 +135,25 @@ def _order(past: _Past, end: int, rng: np.random.Generator) -> pairwise.Order:
 
 def _chance(past: _Past, end: int) -> logistic.Linear:
     """The probability learnt from the first ``end`` rows, before calibration."""
-    return logistic.fit(
-        past.chance[:end], past.y[:end], prior=prior(CHANCE), base_rate=PRIOR_RATE, penalty=PENALTY,
-        weight=past.weight[:end], calibrated=False,
+    x = past.chance[:end]
+    fitted = logistic.fit(
+        x, past.y[:end], prior=prior(CHANCE), base_rate=PRIOR_RATE, penalty=PENALTY, weight=past.weight[:end],
+        calibrated=False,
     )  # fmt: skip
+    return _with_stated(fitted, x)
+
+
+def _with_stated(fitted: logistic.Linear, x: Floats) -> logistic.Linear:
+    """What the change says counts as stated where the past shows no two values of it: a new source, the first docs."""
+    parts = {name: getattr(fitted, name).copy() for name in ("center", "scale", "low", "high", "coefficient")}
+    for i, name in enumerate(CHANCE):
+        known = x[np.isfinite(x[:, i]), i] if name in {*CLASSES, *LINKS} else None
+        if known is not None and (not known.size or known.min() == known.max()):
+            center = known[0] if known.size else usual((name,))[0]
+            stated_as = (center, 1.0, -_WIDE, _WIDE, prior((name,))[0])
+            for part, value in zip(parts.values(), stated_as, strict=True):
+                part[i] = value
+    return replace(fitted, **parts)
 
 
 def _undecided() -> dict[str, Any]:
@@ -228,7 +245,7 @@ def _without_failures(past: _Past) -> logistic.Linear:
     rate = float((past.weight @ past.y + PRIOR_RATE * 20) / (past.weight.sum() + 20))
     rate = min(max(rate, 1e-4), 1 - 1e-4)
     at_prior = float(np.log(PRIOR_RATE / (1 - PRIOR_RATE)))
-    center = np.zeros(len(CHANCE))
+    center = usual(CHANCE)
     for i, name in enumerate(CHANCE):
         if name in RATES:
             known = chance[np.isfinite(chance[:, i]), i]

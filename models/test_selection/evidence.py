@@ -10,6 +10,7 @@ import polars as pl
 
 from models.evidence import strongest
 from models.logistic import Floats
+from models.test_selection.change_links import CLASSES, LINKS
 from models.test_selection.recency import ALPHAS
 
 MOST_FACTS = 3
@@ -36,6 +37,28 @@ def _history_fact() -> pl.Expr:
     )
 
 
+def _tie() -> pl.Expr:
+    """The surest tie, in the order in which ``change_links`` names its file."""
+    path = pl.col("linked_path")
+    away = (1 / pl.col("import_nearness")).round(0).cast(pl.Int64, strict=False)
+    unknown = pl.all_horizontal(pl.col(name).is_null() for name in LINKS)
+    return (
+        pl.when(pl.col("execution_pull") > 0)
+        .then(pl.format("executes changed file {}", path))
+        .when(pl.col("trace_pull") > 0)
+        .then(pl.format("ran changed file {} in a trace", path))
+        .when((pl.col("import_pull") > 0) & (pl.col("import_nearness") == 1))
+        .then(pl.format("imports changed file {}", path))
+        .when(pl.col("import_pull") > 0)
+        .then(pl.format("imports changed file {} through {} others", path, away - 1))
+        .when(pl.col("cochange_share") > 0)
+        .then(pl.format("its file changed along with {} before", path))
+        .when(unknown)
+        .then(pl.lit("no source says what ties it to the change"))
+        .otherwise(pl.lit("nothing known ties it to the change"))
+    )
+
+
 def _facts() -> tuple[tuple[tuple[str, ...], pl.Expr, pl.Expr], ...]:
     """(columns that carry it, the fact in words, link)."""
     path = pl.col("matched_path")
@@ -53,6 +76,8 @@ def _facts() -> tuple[tuple[tuple[str, ...], pl.Expr, pl.Expr], ...]:
         .then(pl.format("failed {} times with changes to the same folder", _count("n_failed_with_folder")))
         .otherwise(pl.lit("never failed with changes to these folders"))
     )
+    said = pl.coalesce("semantic_class", pl.lit("of unknown meaning"))
+    meaning = pl.format("the change is {}", said.replace({"behaviour": "one of behaviour"}))
     percent = (pl.col("group_failure_rate").fill_null(0) * 100).round(0).cast(pl.Int64)
     whole = (pl.col("last_run_failed_ratio").fill_null(0) * 100).round(0).cast(pl.Int64)
     absent = pl.format("was absent from the last {} runs", _count("runs_absent"))
@@ -60,6 +85,8 @@ def _facts() -> tuple[tuple[tuple[str, ...], pl.Expr, pl.Expr], ...]:
     return (
         (_HISTORY, _history_fact(), _NONE),
         (("path_similarity", "touches_test", "touches_namesake"), named, path),
+        (LINKS, _tie(), pl.col("linked_path")),
+        (CLASSES, meaning, _NONE),
         (("n_failed_with_file", "n_failed_with_folder"), together, path),
         (("n_flaky",), pl.format("was flaky in {} runs", _count("n_flaky")), _NONE),
         (("group_failure_rate",), pl.format("{} % of its class or package failed lately", percent), _NONE),

@@ -5,6 +5,7 @@ Put the list of columns and their assembly here; verdict history and change matc
 
 import polars as pl
 
+from models.test_selection import change_links
 from models.test_selection.change_match import change_features
 from models.test_selection.recency import ALPHAS, BESIDE, CHOSEN, MEMORIES, WIDTHS
 from models.test_selection.verdict_history import history_features
@@ -54,7 +55,9 @@ _CHANGE = (
     Column("matched_path", "VARCHAR", "The changed file nearest to the test; null when not known.", nullable=True),
 )
 
-FEATURES: tuple[Column, ...] = (*_HISTORY, *_CHANGE)
+FEATURES: tuple[Column, ...] = (*_HISTORY, *_CHANGE, *change_links.COLUMNS)
+
+_ABSENT = ("n_failed_with_file", "n_failed_with_folder", "path_similarity", "touches_test", "touches_namesake")
 
 
 def features(tables: Tables, subjects: pl.DataFrame) -> pl.DataFrame:
@@ -63,11 +66,15 @@ def features(tables: Tables, subjects: pl.DataFrame) -> pl.DataFrame:
     rows = subjects.select(key).with_row_index("subject").sort("predicted_at")
     verdicts = tables["core_ci__test_verdicts"]
     past = history_features(rows, verdicts)
-    changed = change_features(past, tables["core_changes__changes"], tables["core_changes__files"], verdicts)
+    files = tables["core_changes__files"]
+    meaningful = change_links.meaningful(files, tables)
+    changed = change_features(past, tables["core_changes__changes"], files, verdicts, meaningful)
+    linked = change_links.link_features(past, tables)
     known = pl.col("n_files").is_not_null()
-    joined = past.join(changed, on="subject", how="left").with_columns(
-        # A known change that nothing ever failed with says 0; an unknown change says nothing.
+    joined = past.join(changed, on="subject", how="left").join(linked, on="subject", how="left")
+    joined = joined.with_columns(
+        # A known change that nothing resembles or ever failed with says 0; an unknown change says nothing.
         pl.when(known).then(pl.col(name).fill_null(0.0)).alias(name)
-        for name in ("n_failed_with_file", "n_failed_with_folder")
+        for name in _ABSENT
     )
     return joined.sort("subject").select(*key, *(column.name for column in FEATURES))
