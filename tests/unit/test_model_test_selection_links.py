@@ -89,7 +89,7 @@ def numbers(known: dict[str, pl.DataFrame], revision: str, column: str) -> dict[
 
 @pytest.mark.parametrize("objective", ["time", "failures", "budget"])
 def test_without_history_tests_that_import_what_changed_come_first(objective: str) -> None:
-    """Directly, and through a chain with a sibling import of pytest's default mode; a conftest imports for its tests."""
+    """Directly, and through a chain with a sibling import of pytest's default mode; a conftest counts too."""
     kind = test_selection.configure(objective=objective).kinds[0]
     known = tables(**tree(), **change("new", "src/shop/money.py"))
 
