@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from assets import tracking
+from assets.keeping import holding, kept_assets, kept_names
 from assets.predicting import SEED, Provenance, data_as_of, predict, record, subjects_of
 from assets.resources import POOL, Deployment, SpecTables
 from assets.scoring import resolved, score_rows
@@ -34,11 +35,17 @@ _OUTCOME = (
 
 
 def decision_assets(spec: DecisionSpec) -> list[dg.AssetsDefinition]:
-    """All assets of a decision: four a subject kind."""
+    """All assets of a decision: four a subject kind, and what it keeps."""
     return [
         asset
         for kind in spec.kinds
-        for asset in (_features(spec, kind), _model(spec, kind), _predictions(spec, kind), _scores(spec, kind))
+        for asset in (
+            *kept_assets(spec, kind),
+            _features(spec, kind),
+            _model(spec, kind),
+            _predictions(spec, kind),
+            _scores(spec, kind),
+        )
     ]
 
 
@@ -49,6 +56,7 @@ def decision_tables(spec: DecisionSpec) -> list[Table]:
         tables += [feature_table(spec, kind), prediction_table(spec, kind)]
         if kind.candidates:
             tables.append(candidate_table(spec, kind))
+        tables += kind.keeping.tables if kind.keeping else ()
     return tables
 
 
@@ -121,7 +129,7 @@ def _predictions(spec: DecisionSpec, kind: SubjectKind) -> dg.AssetsDefinition:
         n_predicted = publish_predictions(deployment, spec, kind)
         return {table.name: {"predicted": n_predicted}}
 
-    upstream = (model_key(spec, kind), *(read.name for read in spec.reads))
+    upstream = (model_key(spec, kind), *(read.name for read in spec.reads), *kept_names(spec))
     return table_assets(table.name, tables, write, deps=upstream)
 
 
@@ -137,7 +145,7 @@ def publish_predictions(deployment: Deployment, spec: DecisionSpec, kind: Subjec
             f"{spec.name}: no trained model yet, so nothing is predicted; `weaver-forge run` trains one"
         )
         return 0
-    tables = SpecTables(deployment, spec.reads)
+    tables = SpecTables(deployment, (*spec.reads, *holding(deployment, spec)))
     subjects = unpredicted(deployment, spec, kind, open_subjects(kind, tables, now), document)
     if subjects.is_empty():
         return 0

@@ -10,6 +10,7 @@ from assets.autonomy import AUTONOMY
 from assets.core.traces import MARTS
 from assets.decisions import model_key, score_key
 from assets.fetching import fetch_job
+from assets.keeping import kept_names
 from assets.partitions import contiguous, range_tags
 from assets.publishing import OVERVIEW, SNAPSHOT
 from assets.raw import SOURCES
@@ -58,9 +59,10 @@ def train_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
 
 
 def publish_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
-    """Predictions, scores of earlier ones, what has been earned, and the snapshot."""
+    """What is kept for questions, predictions, scores of earlier ones, what has been earned, and the snapshot."""
     keys = [SNAPSHOT, AUTONOMY]
     for spec in specs:
+        keys += kept_names(spec)
         for kind in spec.kinds:
             keys += [prediction_table(spec, kind).name, score_key(spec, kind)]
             keys += [candidate_table(spec, kind).name] if kind.candidates else []

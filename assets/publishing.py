@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets import tracking
 from assets.core.traces import MARTS
+from assets.keeping import holding
 from assets.partitions import of_days
 from assets.predicting import data_as_of
 from assets.resources import POOL, Deployment, SpecTables
@@ -133,12 +134,14 @@ def publish_snapshot(deployment: Deployment) -> int:
     if policy_text:
         parse(policy_text, str(settings.policy))  # a wrong policy is refused here, not at the gates that read it
     reads = {table.name: table for spec in deployment.specs for table in spec.reads}
-    return deployment.warehouse.publish(
-        settings.published,
-        tables=published_tables(deployment.specs),
-        specs=[spec_as_data(spec) for spec in deployment.specs],
-        policy_text=policy_text,
-        artifacts=artifacts,
-        now=now,
-        data_as_of=data_as_of(SpecTables(deployment, tuple(reads.values())), now),
-    )
+    with deployment.warehouse.connect():  # held to the end: what is kept must be of the history beside it
+        kept = [table for spec in deployment.specs for table in holding(deployment, spec)]
+        return deployment.warehouse.publish(
+            settings.published,
+            tables=[*published_tables(deployment.specs), *kept],
+            specs=[spec_as_data(spec) for spec in deployment.specs],
+            policy_text=policy_text,
+            artifacts=artifacts,
+            now=now,
+            data_as_of=data_as_of(SpecTables(deployment, tuple(reads.values())), now),
+        )

@@ -5,22 +5,22 @@ prediction is written to the ledger before anybody sees it.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 
-from assets.predicting import Provenance, data_as_of, record
+from assets.predicting import Provenance, record
 from assets.predicting import predict as predict_subjects
 from assets.registry import load_spec
 from assets.resources import Emit
+from assets.snapshot_tables import SnapshotTables
 from weaver_forge.changes import core_changes
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
-from weaver_forge.contracts.dtypes import empty, shaped
-from weaver_forge.contracts.table import Column, Table
+from weaver_forge.contracts.dtypes import empty
+from weaver_forge.contracts.table import Column
 from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
 from weaver_forge.contracts.values import Origin
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
@@ -30,64 +30,29 @@ from weaver_forge.snapshot import Snapshot, open_snapshot
 from weaver_forge.sources.git import Repository, read_revision
 
 
-class SnapshotTables(Mapping[str, pl.DataFrame]):
-    """The core tables of a published snapshot, read when first used, with rows of one more revision beside them."""
-
-    def __init__(self, path: Path, tables: tuple[Table, ...], extra: Mapping[str, pl.DataFrame]) -> None:
-        self._path = path
-        self._tables = {table.name: table for table in tables}
-        self._extra = extra
-        self._read: dict[str, pl.DataFrame] = {}
-
-    def __getitem__(self, name: str) -> pl.DataFrame:
-        """Read the table, once; an extra row whose key is there already adds nothing."""
-        if name not in self._read:
-            table = self._tables[name]
-            frame = self._stored(table)
-            if name in self._extra:
-                frame = pl.concat([frame, self._extra[name]]).unique(table.key, keep="first", maintain_order=True)
-            self._read[name] = frame
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the declared names."""
-        return iter(self._tables)
-
-    def __len__(self) -> int:
-        """Count the declared tables."""
-        return len(self._tables)
-
-    def _stored(self, table: Table) -> pl.DataFrame:
-        columns = ", ".join(f'"{name}"' for name in table.column_names)
-        with duckdb.connect(str(self._path), read_only=True) as con:
-            known = {name for (name,) in con.execute("select table_name from duckdb_tables()").fetchall()}
-            if table.name not in known:
-                return empty(table)
-            return shaped(table, con.sql(f'select {columns} from "{table.name}"').pl())  # noqa: S608 - declared names
-
-
 def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     """Predict one unit: ``decision`` and ``subject`` (column -> value).
 
-    Optional: ``entity``, ``repository`` (the path of a clone that has a revision which was never ingested) and
-    ``snapshot`` (the folder to read).
+    Optional: ``entity``, ``repository`` (the path of a clone that has a revision which was never ingested),
+    ``snapshot`` (the folder to read) and ``objective`` (what a model that can order for several is to order for).
     """
     spec = load_spec(settings, str(arguments["decision"]))
     subject = {str(key): str(value) for key, value in dict(arguments["subject"]).items()}
     kind = kind_for(spec, arguments.get("entity"), subject)
     now = settings.now()
     with open_snapshot(Path(arguments.get("snapshot") or settings.root)) as snapshot:
-        document = _document(snapshot, spec, kind)
+        document = for_objective(_document(snapshot, spec, kind), kind, str(arguments.get("objective") or ""))
         extra = _revision(subject, arguments.get("repository"))
-        tables = SnapshotTables(snapshot.path, spec.reads, extra)
-        subjects = _subjects(kind, tables, subject, now)
-        provenance = Provenance(
-            origin=(Origin.SIMULATED if settings.fixed_now else Origin.LIVE).value,
-            made_at=now,
-            data_as_of=data_as_of(tables, now),
-            sources_missing=_sources_missing(snapshot, spec),
-        )
-    said = predict_subjects(spec, kind, document, tables, subjects, provenance)
+        kept = kind.keeping.tables if kind.keeping else ()
+        with SnapshotTables(snapshot.path, spec.reads, extra, kept) as tables:
+            provenance = Provenance(
+                origin=(Origin.SIMULATED if settings.fixed_now else Origin.LIVE).value,
+                made_at=now,
+                data_as_of=tables.data_as_of(now),
+                sources_missing=_sources_missing(snapshot, spec),
+            )
+            subjects = _subjects(kind, tables, subject, now)
+            said = predict_subjects(spec, kind, document, tables, subjects, provenance)
     with Ledger.open(settings.ledger_url) as ledger:
         said = record(ledger, spec, kind, said, now=now)
     emit({
@@ -125,6 +90,21 @@ def _document(snapshot: Snapshot, spec: DecisionSpec, kind: SubjectKind) -> dict
     return document
 
 
+def for_objective(document: dict[str, Any], kind: SubjectKind, objective: str) -> dict[str, Any]:
+    """The same document for another objective; its version says so, as its order is another one.
+
+    Raises:
+        UsageError: If the method cannot order for it.
+    """
+    artifact = document["model"]["artifact"]
+    if not objective or objective == artifact.get("objective"):
+        return document
+    if kind.model.orders is None or objective not in artifact.get("choice", {}):
+        raise UsageError(f"{kind.model.name} does not order by {objective!r}", do="Take the published order")
+    model = {**document["model"], "artifact": {**artifact, "objective": objective}}
+    return {**document, "model": model, "version": f"{document['version']}-{objective}"}
+
+
 def _revision(subject: Mapping[str, str], repository: object) -> dict[str, pl.DataFrame]:
     """Core rows of the asked revision, read from the repository at hand; nothing where none is given."""
     if not repository or "revision" not in subject:
@@ -143,7 +123,8 @@ def _revision(subject: Mapping[str, str], repository: object) -> dict[str, pl.Da
 def _subjects(
     kind: SubjectKind, tables: Mapping[str, pl.DataFrame], subject: Mapping[str, str], now: datetime
 ) -> pl.DataFrame:
-    current = kind.current(tables, now)
+    unit = {name: value for name, value in subject.items() if name in kind.decided_per}
+    current = kind.keeping.ask(tables, unit, now) if kind.keeping else kind.current(tables, now)
     matching = current.filter(*(_is(column, subject[column.name]) for column in kind.key if column.name in subject))
     if not matching.is_empty():
         return matching

@@ -4,6 +4,7 @@ from typing import Any
 
 from models.test_selection import change_links, estimator
 from models.test_selection.features import FEATURES, features
+from models.test_selection.kept import KEEPING
 from models.test_selection.labels import RESOLVE_AFTER, labels
 from models.test_selection.objectives import OBJECTIVES
 from models.test_selection.subjects import current, history
@@ -56,6 +57,7 @@ def configure(**options: Any) -> DecisionSpec:
         model=Method(estimator.NAME, estimator.fit(objective), estimator.predict),
         actions=(Action(name="skip_tests", on="low", doc="Tests are left for the rest run."),),
         metrics=(*_FIRST[objective], "first_failure_position", "brier", "ece", "log_loss", "precision"),
+        keeping=KEEPING,
     )
     return DecisionSpec(
         name="test_selection",

@@ -7,6 +7,7 @@ import polars as pl
 
 from models.test_selection import change_links
 from models.test_selection.change_match import change_features
+from models.test_selection.kept import Kept
 from models.test_selection.recency import ALPHAS, BESIDE, CHOSEN, MEMORIES, WIDTHS
 from models.test_selection.verdict_history import history_features
 from weaver_forge.contracts.decision import Tables
@@ -61,11 +62,19 @@ _ABSENT = ("n_failed_with_file", "n_failed_with_folder", "path_similarity", "tou
 
 
 def features(tables: Tables, subjects: pl.DataFrame) -> pl.DataFrame:
-    """One row a subject, in the subjects' order, from rows with ``known_at <= predicted_at`` only."""
+    """One row a subject, in the subjects' order, from rows with ``known_at <= predicted_at`` only.
+
+    Where what was kept of the results holds for all subjects, they are not read; the matching of changes is then given
+    failures and tested revisions in place of all verdicts (``kept.failures``).
+    """
     key = ("repo_id", "revision", "test_id", "predicted_at")
     rows = subjects.select(key).with_row_index("subject").sort("predicted_at")
-    verdicts = tables["core_ci__test_verdicts"]
-    past = history_features(rows, verdicts)
+    kept = Kept.found(tables)
+    if kept is not None and kept.holds(rows):
+        past, verdicts = kept.history_features(rows), kept.failures
+    else:
+        verdicts = tables["core_ci__test_verdicts"]
+        past = history_features(rows, verdicts)
     files = tables["core_changes__files"]
     meaningful = change_links.meaningful(files, tables)
     changed = change_features(past, tables["core_changes__changes"], files, verdicts, meaningful)

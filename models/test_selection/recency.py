@@ -41,6 +41,19 @@ CHOSEN = ("chosen_2", "chosen_10")
 RECENT = (*ALPHAS, *NEAR, *BESIDE, *CHOSEN, "name_place")
 """All columns of :func:`recent_rates`; ``name_place`` is the test's place in the order of names, 0-1."""
 
+TEST_STATE = (
+    "place",
+    *(f"failed_{name}" for name in ALPHAS),
+    *(f"weight_{name}" for name in ALPHAS),
+    *(f"failed_{memory}" for memory in MEMORIES),
+    *(f"ran_{memory}" for memory in MEMORIES),
+    "last_run",
+)
+"""What a later ranking needs of each test's past: place among all names, weighed sums, and number of its last run."""
+
+REPOSITORY_STATE = ("n_runs_seen", "all_failed", "all_ran")
+"""The same of the repository."""
+
 _NUMBER = re.compile(r"(\d+)")
 _SPEAKER = list(ALPHAS).index("ewma_40")
 _PRIOR_FAILED, _PRIOR_RUN = 1.0, 20.0
@@ -70,6 +83,54 @@ def recent_rates(subjects: pl.DataFrame, ran: pl.DataFrame) -> pl.DataFrame:
     needed = ran.select("repo_id", "run_id", "test_id", "known_at", "share", "n_attempts", "failed")
     for (repo,), mine in asked.group_by("repo_id"):
         _one_repository(mine.sort("predicted_at", "revision", "row"), needed.filter(pl.col("repo_id") == repo), out)
+    return pl.DataFrame(out, schema=list(RECENT), orient="row")
+
+
+def kept_rates(ran: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What is left of all these verdicts: :data:`TEST_STATE` a test, and :data:`REPOSITORY_STATE` a repository.
+
+    Args:
+        ran: As of :func:`recent_rates`, of any number of repositories.
+    """
+    tests, repositories = [], []
+    needed = ran.select("repo_id", "run_id", "test_id", "known_at", "share", "n_attempts", "failed")
+    for (repo,), mine in needed.group_by("repo_id"):
+        names = natural_order(mine["test_id"].unique().to_list())
+        state = _State(len(names))
+        for run in _runs(mine.with_columns(place=pl.col("test_id").cast(pl.Enum(names)).to_physical())):
+            state.add(*run[1:])
+        own = pl.DataFrame({"repo_id": [repo] * len(names), "test_id": names}).with_row_index("place")
+        tests.append(own.hstack(pl.DataFrame(state.of_tests(), schema=list(TEST_STATE[1:]), orient="row")))
+        repositories.append({"repo_id": repo, **state.of_all()})
+    none = pl.DataFrame(schema=dict.fromkeys(("repo_id", "test_id"), pl.String))
+    return (
+        pl.concat(tests) if tests else none.with_columns(pl.lit(0.0).alias(name) for name in TEST_STATE),
+        pl.DataFrame(repositories, schema={"repo_id": pl.String, **dict.fromkeys(REPOSITORY_STATE, pl.Float64)}),
+    )
+
+
+def rates_of_kept(subjects: pl.DataFrame, tests: pl.DataFrame, repositories: pl.DataFrame) -> pl.DataFrame:
+    """As :func:`recent_rates`, after all verdicts of which ``tests`` and ``repositories`` is what was kept.
+
+    Args:
+        subjects: As there.
+        tests: repo_id, test_id and :data:`TEST_STATE`.
+        repositories: repo_id and :data:`REPOSITORY_STATE`.
+    """
+    out = np.empty((subjects.height, len(RECENT)))
+    asked = subjects.select("repo_id", "revision", "test_id", "predicted_at").with_row_index("row")
+    for (repo,), mine in asked.group_by("repo_id"):
+        here = pl.col("repo_id") == repo
+        known = tests.filter(here).sort("place")
+        new = mine.select("test_id").unique().join(known, on="test_id", how="anti")["test_id"].to_list()
+        names = known["test_id"].to_list()
+        state = _State(len(names) + len(new))
+        order = natural_order([*names, *new]) if new else names
+        placed = mine.with_columns(place=pl.col("test_id").cast(pl.Enum(order)).to_physical())
+        at = known["test_id"].cast(pl.Enum(order)).to_physical().to_numpy().astype(np.intp)
+        state.restore(at, known.select(TEST_STATE[1:]).to_numpy(), repositories.filter(here))
+        for _, rows, places in _groups(placed.sort("predicted_at", "revision", "row")):
+            out[rows] = state.rates(places)
     return pl.DataFrame(out, schema=list(RECENT), orient="row")
 
 
@@ -138,6 +199,25 @@ class _State:
         self._n_runs += 1
         self._all_failed += float((weight * share).sum())
         self._all_ran += float(weight.sum())
+
+    def of_tests(self) -> Floats:
+        """What is kept of each test, shape (n_tests, len(TEST_STATE) - 1); its place is its row."""
+        parts = (self._failed, self._weight, self._near_failed, self._near_ran, self._last_run[None, :])
+        return np.concatenate(parts).T
+
+    def of_all(self) -> dict[str, float]:
+        """What is kept of the repository."""
+        said = (float(self._n_runs), self._all_failed, self._all_ran)
+        return dict(zip(REPOSITORY_STATE, said, strict=True))
+
+    def restore(self, places: Places, tests: Floats, repository: pl.DataFrame) -> None:
+        """Take up what was kept: rows of :meth:`of_tests` at these places, and the repository's, if it ever ran."""
+        parts = (self._failed, self._weight, self._near_failed, self._near_ran, self._last_run[None, :])
+        edges = np.cumsum([part.shape[0] for part in parts[:-1]])
+        for part, values in zip(parts, np.split(tests.T, edges), strict=True):
+            part[:, places] = values
+        for n_runs, failed, ran in repository.select(REPOSITORY_STATE).drop_nulls().iter_rows():
+            self._n_runs, self._all_failed, self._all_ran = int(n_runs), failed, ran
 
     def rates(self, places: Places) -> Floats:
         """What is said of the tests of a ranking, shape (n, len(RECENT))."""

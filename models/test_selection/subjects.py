@@ -44,7 +44,7 @@ def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
     stay unused. Where every recent revision has been tested, the newest one is ordered again, so that something is
     published: its outcome counts only if it is run once more.
     """
-    tests = _recent_tests(tables, as_of)
+    tests = recent_tests(tables, as_of)
     runs = tables["core_ci__runs"].filter(pl.col("known_at") <= as_of, pl.col("revision").is_not_null())
     changes = tables["core_changes__changes"].filter(pl.col("known_at") <= as_of)
     ended = runs.filter(pl.col("ended_at") <= as_of).select(_REVISION)
@@ -67,7 +67,8 @@ def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
     return revisions.join(tests, on="repo_id").select(*_REVISION, "test_id", "predicted_at").sort(*_REVISION, "test_id")
 
 
-def _recent_tests(tables: Tables, as_of: datetime) -> pl.DataFrame:
+def recent_tests(tables: Tables, as_of: datetime) -> pl.DataFrame:
+    """Tests that ran in one of the newest runs of their repository: repo_id and test_id."""
     verdicts = tables["core_ci__test_verdicts"].filter(pl.col("known_at") <= as_of, pl.col("verdict") != "skipped")
     runs = verdicts.group_by("repo_id", "run_id").agg(at=pl.col("run_ended_at").max())
     recent = _newest(runs, "at", RECENT_RUNS)

@@ -2,7 +2,7 @@
 
 Put here what past verdicts say. Moving averages stand in ``recency``, the change under test in ``change_match``.
 
-Every state is computed once per verdict row, in the order in which rows became known, and looked up by
+Every state is computed once a verdict row, in the order in which rows became known, and looked up by
 ``known_at <= predicted_at``: a later row cannot be seen, whatever the order of rows in the table.
 """
 
@@ -16,7 +16,8 @@ PRIOR_RUNS = 20.0
 
 GROUP_ALPHA = 0.3
 
-_TEST = ("repo_id", "test_id")
+TEST = ("repo_id", "test_id")
+GROUP = ("repo_id", "group")
 
 
 def group_of(test_id: pl.Expr) -> pl.Expr:
@@ -72,7 +73,7 @@ def run_states(ran: pl.DataFrame) -> pl.DataFrame:
 
 def test_states(ran: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """State of a test after each of its verdicts."""
-    index = pl.col("known_at").cum_count().over(_TEST)
+    index = pl.col("known_at").cum_count().over(TEST)
     indexed = ran.join(
         runs.select("repo_id", "run_id", "known_at", at_run="n_repo_runs"),
         on=("repo_id", "run_id", "known_at"),
@@ -81,20 +82,20 @@ def test_states(ran: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(index=index.cast(pl.Float64))
     last_failure = pl.when(pl.col("failed") > 0).then(pl.col("index")).forward_fill()
     return indexed.select(
-        *_TEST,
+        *TEST,
         "known_at",
         "at_run",
         n_runs="index",
-        n_failures=pl.col("failed").cum_sum().over(_TEST),
-        n_flaky=pl.col("flaky").cum_sum().over(_TEST),
-        n_failures_last_10=pl.col("failed").rolling_sum(10, min_samples=1).over(_TEST),
-        runs_since_failure=pl.col("index") - last_failure.over(_TEST),
-        transition_ratio=(pl.col("failed").diff().abs().fill_null(0.0).ewm_mean(alpha=0.1)).over(_TEST),
-        expected_duration_ms=pl.col("duration_ms").ewm_mean(alpha=0.3, ignore_nulls=True).forward_fill().over(_TEST),
-        first_known_at=pl.col("known_at").first().over(_TEST),
-        duration_spread=pl.col("duration_ms").log1p().ewm_std(alpha=0.3, bias=True, ignore_nulls=True).over(_TEST),
+        n_failures=pl.col("failed").cum_sum().over(TEST),
+        n_flaky=pl.col("flaky").cum_sum().over(TEST),
+        n_failures_last_10=pl.col("failed").rolling_sum(10, min_samples=1).over(TEST),
+        runs_since_failure=pl.col("index") - last_failure.over(TEST),
+        transition_ratio=(pl.col("failed").diff().abs().fill_null(0.0).ewm_mean(alpha=0.1)).over(TEST),
+        expected_duration_ms=pl.col("duration_ms").ewm_mean(alpha=0.3, ignore_nulls=True).forward_fill().over(TEST),
+        first_known_at=pl.col("known_at").first().over(TEST),
+        duration_spread=pl.col("duration_ms").log1p().ewm_std(alpha=0.3, bias=True, ignore_nulls=True).over(TEST),
         last_known_at=pl.col("known_at"),
-        file=pl.col("file").forward_fill().over(_TEST),
+        file=pl.col("file").forward_fill().over(TEST),
     )
 
 
@@ -109,7 +110,7 @@ def group_states(ran: pl.DataFrame) -> pl.DataFrame:
             "repo_id",
             "group",
             "known_at",
-            group_failure_rate=pl.col("failed").ewm_mean(alpha=GROUP_ALPHA).over("repo_id", "group"),
+            group_failure_rate=pl.col("failed").ewm_mean(alpha=GROUP_ALPHA).over(GROUP),
         )
     )
 
@@ -143,16 +144,19 @@ def history_features(subjects: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataF
         )
     )
     runs = run_states(ran)
-    group = group_of(pl.col("test_id"))
-    joined = as_known(subjects, test_states(ran, runs), _TEST)
+    joined = as_known(subjects, test_states(ran, runs), TEST)
     joined = as_known(joined, runs.drop("run_id"), ("repo_id",))
-    joined = as_known(joined.with_columns(group=group), group_states(ran), ("repo_id", "group"))
+    joined = as_known(joined.with_columns(group=group_of(pl.col("test_id"))), group_states(ran), GROUP)
+    return finished(joined, recent_rates(joined, ran))
+
+
+def finished(joined: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+    """The columns of history from subjects with the states of test, repository and group, and their recent rates."""
     prior = pl.col("repo_failure_rate").fill_null(PRIOR_RATE)
-    n_runs = pl.col("n_runs").fill_null(0.0)
     seconds_a_day = 86_400.0
-    return joined.hstack(recent_rates(joined, ran)).with_columns(
+    return joined.hstack(rates).with_columns(
         *(pl.col(name).fill_null(0.0) for name in ("n_failures", "n_flaky", "n_failures_last_10")),
-        n_runs=n_runs,
+        n_runs=pl.col("n_runs").fill_null(0.0),
         repo_failure_rate=prior,
         is_new=pl.col("n_runs").is_null().cast(pl.Float64),
         runs_absent=pl.col("n_repo_runs") - pl.col("at_run"),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from weaver_forge.contracts.keeping import Keeping
 from weaver_forge.contracts.table import Column, Table
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class SubjectKind:
         metrics: Names in ``weaver_forge.metrics``; promotion is decided on the first.
         candidates: What the candidate rows are ("service that caused it"); empty when there are none.
         actions: Action classes that hooks may take on it, each of which earns its own level.
+        keeping: What is kept of the past for questions about now; None: each reads the history.
     """
 
     entity: str
@@ -210,6 +212,7 @@ class SubjectKind:
     judged_per: tuple[str, ...] = ()
     one_sided_for: timedelta = timedelta(0)
     actions: tuple[Action, ...] = ()
+    keeping: Keeping | None = None
 
     @property
     def key_names(self) -> tuple[str, ...]:

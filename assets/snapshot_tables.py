@@ -1,0 +1,91 @@
+"""The core tables of a published snapshot as features read them, with rows of one more revision beside them.
+
+Loads neither Dagster nor MLflow. Each table is read when it is first used: what was kept of the past stands in for
+most of the history, which then is not read at all.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import polars as pl
+
+from weaver_forge.contracts.dtypes import empty, shaped
+from weaver_forge.contracts.table import Table
+from weaver_forge.warehouse.naming import quoted, quoted_list
+
+
+class SnapshotTables(Mapping[str, pl.DataFrame]):
+    """Tables by name; any other name is a KeyError. Use as a context manager.
+
+    Args:
+        path: The snapshot.
+        tables: Those that are declared; one that the snapshot has not is empty.
+        kept: Those that are there only if the snapshot has all of them, as they are declared today.
+        extra: Rows beside the stored ones, by table; one whose key is there already adds nothing.
+    """
+
+    def __init__(
+        self, path: Path, tables: Sequence[Table], extra: Mapping[str, pl.DataFrame], kept: Sequence[Table] = ()
+    ) -> None:
+        self._con = duckdb.connect(str(path), read_only=True)
+        self._stored: dict[str, list[str]] = {}
+        sql = "select table_name, column_name from duckdb_columns() order by column_index"
+        for name, column in self._con.execute(sql).fetchall():
+            self._stored.setdefault(name, []).append(column)
+        whole = all(self._stored.get(table.name) == list(table.column_names) for table in kept)
+        self._tables = {table.name: table for table in (*tables, *(kept if whole else ()))}
+        self._dated = [table for table in tables if "known_at" in table.column_names]
+        self._extra = extra
+        self._read: dict[str, pl.DataFrame] = {}
+
+    def __enter__(self) -> Self:
+        """Give itself; leaving closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self._con.close()
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """Read the table, once."""
+        if name not in self._read:
+            table = self._tables[name]
+            frame = self._rows(table)
+            if name in self._extra:
+                frame = pl.concat([frame, self._extra[name]]).unique(table.key, keep="first", maintain_order=True)
+            self._read[name] = frame
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether it is declared, or kept; nothing is read."""
+        return name in self._tables
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        """Count the names."""
+        return len(self._tables)
+
+    def data_as_of(self, now: datetime) -> datetime | None:
+        """The newest ``known_at`` up to now over the declared tables; None when all are empty. Reads no table."""
+        added = [self._extra[table.name] for table in self._dated if table.name in self._extra]
+        newest = [frame.filter(pl.col("known_at") <= now)["known_at"].max() for frame in added]
+        until = f"where known_at <= timestamp '{now.isoformat(sep=' ')}'"
+        for table in self._dated:
+            if table.name in self._stored:
+                sql = f"select max(known_at) from {quoted(table.name)} {until}"  # noqa: S608 - declared names
+                newest += self._con.execute(sql).fetchone() or ()
+        return max((value for value in newest if isinstance(value, datetime)), default=None)
+
+    def _rows(self, table: Table) -> pl.DataFrame:
+        if table.name not in self._stored:
+            return empty(table)
+        return shaped(table, self._con.sql(f"select {quoted_list(table.column_names)} from {quoted(table.name)}").pl())  # noqa: S608 - declared names
