@@ -29,6 +29,7 @@ VERBS = {
     "intelligence": "assets.verbs.intelligence",
     "evolve": "assets.verbs.evolve",
     "impact": "assets.verbs.impact",
+    "curve": "assets.verbs.curve",
     "rejected": "assets.verbs.rejected",
     "compact": "assets.verbs.compact",
     "demo": "assets.verbs.demo",

@@ -13,6 +13,7 @@ import polars as pl
 
 from assets import tracking
 from assets.keeping import holding, kept_assets, kept_names
+from assets.past_runs import past_assets, past_tables
 from assets.predicting import SEED, Provenance, data_as_of, predict, record, subjects_of
 from assets.resources import POOL, Deployment, SpecTables
 from assets.scoring import resolved, score_rows
@@ -43,6 +44,7 @@ def decision_assets(spec: DecisionSpec) -> list[dg.AssetsDefinition]:
             *kept_assets(spec, kind),
             _features(spec, kind),
             _model(spec, kind),
+            *past_assets(spec, kind),
             _predictions(spec, kind),
             _scores(spec, kind),
         )
@@ -57,7 +59,7 @@ def decision_tables(spec: DecisionSpec) -> list[Table]:
         if kind.candidates:
             tables.append(candidate_table(spec, kind))
         tables += kind.keeping.tables if kind.keeping else ()
-    return tables
+    return [*tables, *past_tables(spec)]
 
 
 def model_key(spec: DecisionSpec, kind: SubjectKind) -> str:

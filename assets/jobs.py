@@ -12,6 +12,7 @@ from assets.decisions import model_key, score_key
 from assets.fetching import fetch_job
 from assets.keeping import kept_names
 from assets.partitions import contiguous, range_tags
+from assets.past_runs import past_tables
 from assets.publishing import OVERVIEW, SNAPSHOT
 from assets.raw import SOURCES
 from assets.raw.received import KEPT
@@ -51,10 +52,11 @@ def marts_selection() -> dg.AssetSelection:
 
 
 def train_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
-    """Features of the past, and the models."""
+    """Features of the past, the models, and how they would have ordered it."""
     keys = [
         key for spec in specs for kind in spec.kinds for key in (feature_table(spec, kind).name, model_key(spec, kind))
     ]
+    keys += [table.name for spec in specs for table in past_tables(spec)]
     return dg.AssetSelection.assets(*keys)
 
 

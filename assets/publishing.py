@@ -10,6 +10,7 @@ from assets import tracking
 from assets.core.traces import MARTS
 from assets.keeping import holding
 from assets.partitions import of_days
+from assets.past_runs import past_tables
 from assets.predicting import data_as_of
 from assets.resources import POOL, Deployment, SpecTables
 from assets.unchanged import note, noted, origin
@@ -51,6 +52,7 @@ def published_tables(specs: Sequence[DecisionSpec]) -> list[Table]:
             tables.append(prediction_table(spec, kind))
             if kind.candidates:
                 tables.append(candidate_table(spec, kind))
+        tables += past_tables(spec)
     return tables
 
 

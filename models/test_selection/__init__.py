@@ -54,7 +54,7 @@ def configure(**options: Any) -> DecisionSpec:
         features=features,
         labels=labels,
         baseline=Method("last_failed_first", estimator.fit_baseline, estimator.predict_baseline),
-        model=Method(estimator.NAME, estimator.fit(objective), estimator.predict),
+        model=Method(estimator.NAME, estimator.fit(objective), estimator.predict, estimator.orders),
         actions=(Action(name="skip_tests", on="low", doc="Tests are left for the rest run."),),
         metrics=(*_FIRST[objective], "first_failure_position", "brier", "ece", "log_loss", "precision"),
         keeping=KEEPING,

@@ -64,6 +64,12 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
         "weaver_forge.cli.rank:rank_tests",
         "Order a revision's tests; with a budget, say what to run now and what later.",
     ),
+    (
+        "Hooks",
+        "select",
+        "weaver_forge.cli.select:select",
+        "Choose a revision's tests by confidence, time or share of it; the rest list; the confidence curve.",
+    ),
     ("Hooks", "approve", "weaver_forge.cli.approve:approve", "Record a person's yes to a decision."),
     (
         "Hooks",

@@ -167,13 +167,23 @@ def refusal(repository: LocalRepository | None, change: str | None, *, on_demand
     return SHALLOW if change and repository and repository.is_shallow else ""
 
 
-def computing(at: Place, repository: LocalRepository | None, budget_s: float) -> "OnDemand | None":
-    """The way to a prediction that is not published yet: only a deployment can compute one."""
+def computing(
+    at: Place, repository: LocalRepository | None, budget_s: float, *, objective: str = ""
+) -> "OnDemand | None":
+    """The way to a prediction that is not published yet: only a deployment can compute one.
+
+    Args:
+        at: Where the command stands.
+        repository: The clone that has the revision.
+        budget_s: What it may take in all.
+        objective: What a model that can order for several is to order for; empty: as published.
+    """
     if not at.is_deployment or at.snapshot is None:
         return None
     from weaver_forge.cli.pipeline import on_demand
 
-    return on_demand(at.settings, repository.root if repository else None, at.snapshot.path, budget_s)
+    root = repository.root if repository else None
+    return on_demand(at.settings, root, at.snapshot.path, budget_s, objective=objective)
 
 
 def _pair(item: str) -> tuple[str, str]:

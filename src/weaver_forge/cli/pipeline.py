@@ -65,7 +65,7 @@ def _handled(event: Event, *, as_json: bool) -> list[Event]:
 
 
 def on_demand(
-    settings: Settings, repository: Path | None, snapshot: Path, budget_s: float
+    settings: Settings, repository: Path | None, snapshot: Path, budget_s: float, *, objective: str = ""
 ) -> Callable[[str, str, Mapping[str, str]], list[dict[str, Any]]]:
     """A way to compute a prediction now, within ``budget_s`` seconds."""
 
@@ -73,6 +73,8 @@ def on_demand(
         arguments = {"decision": decision, "entity": entity, "subject": dict(subject), "snapshot": str(snapshot)}
         if repository is not None:
             arguments["repository"] = str(repository)
+        if objective:
+            arguments["objective"] = objective
         data = ask(settings, "predict", arguments, budget_s)
         return [_row(row) for row in data.get("predictions", [])]
 

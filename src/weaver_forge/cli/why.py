@@ -146,13 +146,16 @@ def _left_lines(left: dict[str, Any]) -> list[str]:
     if not left["n"]:
         return ["no order was known: everything ran"]
     lines = [left["rule"] or "no threshold says what may wait"]
-    lines.append(f"{len(left['below'])} of {left['n']} are below it; {len(left['skipped'])} were left for later by it")
+    lines += [f"on past runs: {left['caught']}"] if left["aim"] else []
+    lines += left["fired"]
+    where = "not in it" if left["aim"] else "below it"
+    lines.append(f"{len(left['below'])} of {left['n']} are {where}; {len(left['skipped'])} were left for later by it")
     if left["budget"]:
         lines.append(f"{len(left['over_budget'])} more had no room in the budget {left['budget']}")
     waited = [*left["skipped"], *left["over_budget"]]
     lines += waited[:SHOWN]
     lines += [f"and {len(waited) - SHOWN} more: --json"] if len(waited) > SHOWN else []
-    same = {True: "the same are below it", False: "OTHERS THAN WERE RECORDED are below it"}
+    same = {True: f"the same are {where}", False: f"OTHERS THAN WERE RECORDED are {where}"}
     return [*lines, f"asked again: {same.get(left['same'], 'not possible: ' + left['why'])}"]
 
 

@@ -137,11 +137,14 @@ class Method:
         fit: ``(features, labels, rng) -> artifact``. Labels are joined by key and predicted_at and all mature.
             Must return an artifact for an empty history too: a stated prior.
         predict: ``(artifact, features) -> Predictions``.
+        orders: ``(artifact, features) -> key, predicted_at and score_<objective>``, where a method orders for several
+            objectives; None: it has one order.
     """
 
     name: str
     fit: "Callable[[pl.DataFrame, pl.DataFrame, np.random.Generator], Artifact]"
     predict: "Callable[[Artifact, pl.DataFrame], Predictions]"
+    orders: "Callable[[Artifact, pl.DataFrame], pl.DataFrame] | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +298,42 @@ def candidate_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
     )
 
 
+PAST_BASELINE = "baseline"
+"""Name of the named baseline's order among those of past runs; the others are called by their objective."""
+
+
+def past_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
+    """``pred_<decision>__<entity>_past``: past units as the methods, learnt on what came before, would have ordered."""
+    return Table(
+        layer="pred",
+        source=spec.name,
+        entity=f"{kind.entity}_past",
+        grain=f"past unit of {spec.name} in one order, walked forward",
+        columns=(
+            *(column for column in kind.key if column.name in kind.decided_per),
+            PREDICTED_AT,
+            Column("order_name", "VARCHAR", f"Objective of the order, or {PAST_BASELINE}."),
+            Column("fitted_at", "TIMESTAMP", "Nothing known later was learnt from, UTC."),
+            Column("known_at", "TIMESTAMP", "When all of its outcomes were known, UTC."),
+            Column("n_tests", "INTEGER", "Subjects that were ordered and whose outcome is known."),
+            Column("n_failing", "INTEGER", "Of these, real failures."),
+            Column("n_unstable", "INTEGER", "Of these, flaky or attempts that disagreed."),
+            Column("expected_ms", "DOUBLE", "What all of them were expected to take."),
+            Column("cost_ms", "DOUBLE", "What they took.", nullable=True),
+            Column("first_share", "DOUBLE", "Share of the expected time to a failure; null: none.", nullable=True),
+            Column("first_share_tests", "DOUBLE", "The same as a share of the tests.", nullable=True),
+            Column("shares", "VARCHAR", "JSON list: share of the expected time up to each real failure, ascending."),
+            Column("shares_tests", "VARCHAR", "The same as shares of the tests."),
+        ),
+        key=(*kind.decided_per, PREDICTED_AT.name, "order_name"),
+    )
+
+
+def has_past(kind: SubjectKind) -> bool:
+    """Whether hooks choose among the subjects of a unit, so that past units are walked through."""
+    return any(action.on == "low" for action in kind.actions)
+
+
 def spec_as_data(spec: DecisionSpec) -> dict[str, Any]:
     """The spec without its functions, for snapshots: all that a hook or a page needs to know."""
     return {
@@ -318,6 +357,7 @@ def spec_as_data(spec: DecisionSpec) -> dict[str, Any]:
                 "candidates": kind.candidates,
                 "actions": [{"name": action.name, "on": action.on, "doc": action.doc} for action in kind.actions],
                 "table": prediction_table(spec, kind).name,
+                "past": past_table(spec, kind).name if has_past(kind) else "",
             }
             for kind in spec.kinds
         ],

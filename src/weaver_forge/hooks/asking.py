@@ -44,6 +44,7 @@ class Asked:
         unit: What the decision covers; the holdout is drawn by it.
         subject: Key column -> value.
         action: Action class; empty for the decision as a whole.
+        aim: By what the hook chooses among many subjects; empty where the policy's threshold does.
     """
 
     decision: str
@@ -60,6 +61,7 @@ class Asked:
     sources_missing: Sequence[str] = ()
     unknown_reason: str = ""
     standings: Standings = field(default_factory=Standings)
+    aim: str = ""
 
 
 def question(policy: Policy, asked: Asked, changed_paths: ChangedPaths | None, count: CountUsage) -> Question:
@@ -88,6 +90,7 @@ def question(policy: Policy, asked: Asked, changed_paths: ChangedPaths | None, c
         draw=draw_of(asked.decision, asked.unit, asked.hook),
         sources_missing=tuple(asked.sources_missing),
         unknown_reason=asked.unknown_reason,
+        aim=asked.aim,
     )
 
 

@@ -59,6 +59,8 @@ class GateRequest:
         tags: Words for what is asked about, such as hotfix, for exceptions of freeze windows.
         acts_on: Which of the kind's declared actions the hook takes: a gate holds back what is likely to go wrong, one
             that chooses tests leaves for later what is not.
+        aim: By what the hook chooses among the subjects, in words; empty where the policy's threshold does.
+        not_published: Why nothing published answers the question, so that it is computed now; empty where it may.
     """
 
     decision: str
@@ -69,6 +71,8 @@ class GateRequest:
     no_on_demand: str = ""
     tags: tuple[str, ...] = ()
     acts_on: On = "high"
+    aim: str = ""
+    not_published: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +184,7 @@ def gate(request: GateRequest, around: Circumstances, choose: Choose | None = No
                 sources_missing=missing_sources(found.rows),
                 unknown_reason="" if found.rows else found.contradiction or found.reason,
                 standings=around.standings,
+                aim=request.aim,
             ),
             around.changed_paths,
             counting(record, around.now),
@@ -225,6 +230,8 @@ def _spec(decision: str, snapshot: "Snapshot | None") -> Mapping[str, Any]:
 def _published(request: GateRequest, kind: Kind, around: Circumstances) -> Found:
     if around.snapshot is None:
         return Found([], around.problem or "nothing is published yet")
+    if request.not_published:
+        return Found([], request.not_published)
     try:
         rows = around.snapshot.predictions(request.decision, kind["entity"], request.match)
     except (SourceError, duckdb.Error) as error:

@@ -12,6 +12,7 @@ import msgspec
 
 from weaver_forge.errors import PolicyError, UsageError
 from weaver_forge.hooks.asking import judged_again
+from weaver_forge.hooks.selecting.selection import chosen_again
 from weaver_forge.ledger.queries import show
 from weaver_forge.policy import PredictionView, effective, evaluate, in_force, question_of
 from weaver_forge.policy.judging import may_wait
@@ -110,9 +111,10 @@ def left_again(decision: Row, predictions: Sequence[Row], policy: str | None) ->
     """What a decision about many subjects left for later, made again from predictions and policy of that time.
 
     Returns:
-        None where the decision chose nothing. Else ``n``, ``rule`` (the threshold in words), ``budget``; by name, in
-        the order of the record, ``below`` (the threshold), ``skipped`` (of these, left for later on that ground) and
-        ``over_budget``; ``same``: whether the same come out below the threshold now, or None with ``why``.
+        None where the decision chose nothing. Else ``n``, ``rule`` (the threshold in words), ``budget``, ``aim``,
+        ``caught`` and ``fired`` (of a selection, in words); by name, in the order of the record, ``below`` (the
+        threshold), ``skipped`` (of these, left for later on that ground) and ``over_budget``; ``same``: whether the
+        same come out below the threshold now, or None with ``why``.
     """
     left = left_of(decision.get("inputs"))
     if left is None:
@@ -124,6 +126,9 @@ def left_again(decision: Row, predictions: Sequence[Row], policy: str | None) ->
         "n": left.n,
         "rule": left.rule,
         "budget": left.budget,
+        "aim": left.aim,
+        "caught": left.caught,
+        "fired": list(left.fired),
         **{name: [names[at] for at in getattr(left, name)] for name in ("below", "skipped", "over_budget")},
     }
     if policy is None or any(row is None for row in rows):
@@ -134,8 +139,11 @@ def left_again(decision: Row, predictions: Sequence[Row], policy: str | None) ->
     rule = effective(in_force(policy, "the policy of that time"), asked.decision, asked.action, asked.scope)
     views = [_view(row, left, place) for place, row in enumerate(rows) if row is not None]
     # Where no order was known everything ran, and nothing was compared with a threshold.
-    waits = may_wait(rule, asked, views) if left.n and asked.on == "low" else ()
-    below = tuple(place for place, waits_now in enumerate(waits) if waits_now and place not in left.always)
+    if left.aim:
+        later = chosen_again(left, [row for row in rows if row is not None], names) if left.n else ()
+    else:
+        later = may_wait(rule, asked, views) if left.n and asked.on == "low" else ()
+    below = tuple(place for place, waits_now in enumerate(later) if waits_now and place not in left.always)
     is_named = names_sha256(names[at] for at in left.below) == left.below_sha256
     return {**told, "same": below == left.below and is_named, "why": ""}
 

@@ -10,7 +10,7 @@
 Reading the file, the clock and the ledger is the hooks' work.
 """
 
-from weaver_forge.policy.document import ActionPolicy, Costs, DecisionPolicy, Freeze, OnUnknown, Policy, Rules
+from weaver_forge.policy.document import ActionPolicy, Costs, DecisionPolicy, Freeze, OnUnknown, Policy, Rules, Select
 from weaver_forge.policy.effective import Rule, effective, lowest
 from weaver_forge.policy.lots import draw_of
 from weaver_forge.policy.paths import protected
@@ -34,6 +34,7 @@ __all__ = [
     "Rule",
     "Rules",
     "Ruling",
+    "Select",
     "Usage",
     "draw_of",
     "effective",

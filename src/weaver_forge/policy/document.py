@@ -22,6 +22,7 @@ Precision = Annotated[float, Meta(gt=0, lt=1, description="a precision above 0 a
 Probability = Annotated[float, Meta(ge=0, le=1, description="a probability from 0 to 1")]
 Hours = Annotated[float, Meta(gt=0, le=87_600, description="hours above 0 and at most 87600")]
 Days = Annotated[float, Meta(gt=0, le=3_650, description="days above 0 and at most 3650")]
+Minutes = Annotated[float, Meta(gt=0, le=100_000, description="minutes above 0 and at most 100000")]
 Count = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
 HoldoutShare = Annotated[float, Meta(ge=0.02, le=0.05, description="a share from 0.02 to 0.05")]
 Text = Annotated[str, Meta(min_length=1, description="a text")]
@@ -148,6 +149,22 @@ class Freeze(_Strict, frozen=True, rename={"from_": "from", "except_": "except"}
     except_: tuple[Text, ...] = ()
 
 
+class Select(_Strict, frozen=True):
+    """What ``weaver-forge select`` is to reach where nobody asks for anything else: one of the first three.
+
+    Args:
+        confidence: Share of failing runs that the selected tests have caught on past runs.
+        time_minutes: Expected minutes that they may take.
+        target: Share of the expected time of all tests.
+        objective: What tests are ordered for; the order that is published where it says nothing.
+    """
+
+    confidence: Precision | UnsetType = UNSET
+    time_minutes: Minutes | UnsetType = UNSET
+    target: Share | UnsetType = UNSET
+    objective: Literal["time", "failures", "budget"] | UnsetType = UNSET
+
+
 class Evidence(_Strict, frozen=True):
     """How outcomes become standing; read by ``weaver_forge.autonomy``.
 
@@ -184,6 +201,8 @@ class Rules(_Strict, frozen=True):
         deny_at: Probability from which the subject is held back, or the action is taken.
         skip_below: Probability below which a test need not run now.
         cover_at: Quantile of the forecast that capacity must cover.
+        select: What a selection of tests is to reach.
+        quarantine_days: How long a flaky test may be in quarantine at most.
         holdout: Share of decisions that is never enforced, so that labels stay unbiased.
         bar: Precision that the lower bound must reach for autonomous.
         supervised_bar: The same for supervised.
@@ -203,6 +222,8 @@ class Rules(_Strict, frozen=True):
     deny_at: Threshold = UNSET
     skip_below: Threshold = UNSET
     cover_at: Threshold = UNSET
+    select: Select | UnsetType | None = UNSET
+    quarantine_days: Days | UnsetType = UNSET
     holdout: HoldoutShare | UnsetType = UNSET
     bar: Precision | UnsetType = UNSET
     supervised_bar: Precision | UnsetType = UNSET

@@ -21,6 +21,7 @@ from weaver_forge.policy.document import (
     Policy,
     RateLimit,
     Rules,
+    Select,
     WithinReach,
 )
 from weaver_forge.policy.money import Derived, Prices
@@ -38,6 +39,8 @@ _LAYERS: dict[str, Any] = {
     "on_unknown": OnUnknown.FAIL_OPEN,
     "max_age_hours": 24.0,
     "approval_hours": 24.0,
+    "select": None,
+    "quarantine_days": 30.0,
     "holdout": 0.03,
     "bar": 0.95,
     "supervised_bar": 0.80,
@@ -81,6 +84,8 @@ class Rule:
     deny_at: float | None = None
     skip_below: float | None = None
     cover_at: float | None = None
+    select: Select | None = None
+    quarantine_days: float = 30.0
     holdout: float = 0.03
     bar: float = 0.95
     supervised_bar: float = 0.80

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from weaver_forge.policy.document import BlastRadius, Freeze, Policy, RateLimit
+from weaver_forge.policy.document import BlastRadius, Freeze, Policy, RateLimit, Select
 from weaver_forge.policy.effective import THRESHOLDS, Rule, effective
 from weaver_forge.policy.judging import said
 
@@ -54,6 +54,17 @@ def radius_text(radius: BlastRadius | None) -> str | None:
     return f"{' and '.join(share + units)} in {radius.per_hours:g} h, then {radius.then}"
 
 
+def select_text(select: Select | None) -> str | None:
+    """What a selection is to reach, in words; None where policy does not say."""
+    if select is None:
+        return None
+    parts = [f"confidence {select.confidence:.4g}"] if select.confidence is not UNSET else []
+    parts += [f"time {select.time_minutes:g} minutes"] if select.time_minutes is not UNSET else []
+    parts += [f"target {select.target:.4g} of the time"] if select.target is not UNSET else []
+    parts += [f"ordered by {select.objective}"] if select.objective is not UNSET else []
+    return ", ".join(parts)
+
+
 def freeze_text(window: Freeze) -> str:
     """A freeze window in words."""
     parts = [f"from {window.from_:%Y-%m-%d %H:%M}"] if window.from_ is not UNSET else []
@@ -77,6 +88,8 @@ def _row(rule: Rule) -> dict[str, Any]:
         "on_unknown": str(rule.on_unknown),
         "max_age_hours": rule.max_age_hours,
         "approval_hours": rule.approval_hours,
+        "select": select_text(rule.select),
+        "quarantine_days": rule.quarantine_days,
         "holdout": rule.holdout,
         "rate_limit": rate_text(rule.rate_limit),
         "blast_radius": radius_text(rule.blast_radius),

@@ -42,6 +42,11 @@ def judge(rule: Rule, question: Question) -> Judgement:
         fired = [f"{named(rule, 'max_age_hours')}={rule.max_age_hours:g}"] if freshness is Freshness.STALE else []
         fired.append(f"{named(rule, 'on_unknown')}={rule.on_unknown}")
         return Judgement(verdict=Verdict.UNKNOWN, freshness=freshness, why=doubt, rules=tuple(fired))
+    if question.on == "low" and question.aim:
+        why = f"{question.action or question.decision} by {question.aim}"
+        return Judgement(
+            verdict=Verdict.ALLOW, freshness=freshness, why=why, rules=(f"aim={question.aim}",), takes=True
+        )
     if question.on == "low":
         return _skipped(rule, question.prediction)
     if question.on == "upper":
@@ -102,6 +107,8 @@ def _unjudgeable(rule: Rule, question: Question) -> str:
         return ""
     if question.on == "upper":
         return "" if found.value is not None else "the prediction has no value, and the action needs one"
+    if question.aim:
+        return ""  # an order is enough for what is not held against a threshold
     asked = rule.skip_below if question.on == "low" else _lowest_threshold(rule)
     if asked is not None and found.probability is None:
         return "the prediction has no probability, and policy asks for one"

@@ -26,7 +26,12 @@ class Left:
         below_sha256: Hash of the names below the threshold, see :func:`names_sha256`.
         rest_sha256: Hash of the names of all that was left for later.
         budget: The budget as it was given; empty where none was.
-        durations_ms: What each subject takes, where the threshold depends on it; None where that is not known.
+        durations_ms: What each subject takes, where the choice depends on it; None where that is not known.
+        aim: What was chosen by instead of a threshold, such as "confidence 95%"; empty where a threshold chose.
+        order_name: Of the order that was cut; empty where a threshold chose.
+        share: Of the expected time up to which the order runs now, where the aim is a confidence.
+        caught: Failing runs that this part would have caught, in words.
+        fired: Rules by which some or all ran whatever was predicted, in words.
     """
 
     n: int = 0
@@ -39,6 +44,11 @@ class Left:
     rest_sha256: str = ""
     budget: str = ""
     durations_ms: tuple[float | None, ...] = ()
+    aim: str = ""
+    order_name: str = ""
+    share: float | None = None
+    caught: str = ""
+    fired: tuple[str, ...] = ()
 
     @property
     def rest(self) -> tuple[int, ...]:

@@ -86,6 +86,7 @@ class Question:
         draw: The unit's lot for the holdout, from 0 to below 1, the same however often it is asked; None: not drawn.
         sources_missing: Sources that the prediction would have used and did not have; said, never judged.
         unknown_reason: Why nothing can be said, where the hook knows better than "no prediction".
+        aim: By what the hook itself chooses among many subjects, in words; empty where the policy's threshold does.
     """
 
     decision: str
@@ -106,6 +107,7 @@ class Question:
     draw: float | None = None
     sources_missing: tuple[str, ...] = ()
     unknown_reason: str = ""
+    aim: str = ""
 
     def as_data(self) -> dict[str, Any]:
         """The question as JSON-able data, without what is as by default; numbers that JSON lacks are texts."""

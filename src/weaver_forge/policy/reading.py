@@ -14,7 +14,7 @@ from msgspec import UNSET
 from weaver_forge.contracts.values import Level
 from weaver_forge.errors import PolicyError
 from weaver_forge.policy import money, paths, windows
-from weaver_forge.policy.document import FROM_COSTS, VERSION, BlastRadius, Costs, Freeze, Policy, Rules
+from weaver_forge.policy.document import FROM_COSTS, VERSION, BlastRadius, Costs, Freeze, Policy, Rules, Select
 from weaver_forge.policy.effective import THRESHOLDS, Rule, effective
 from weaver_forge.policy.nodes import Document, Path, nearest
 from weaver_forge.policy.pipeline import TOP, WRAPPERS, is_pipeline, read_pipeline
@@ -104,11 +104,22 @@ def _check_rules(document: Document, path: Path, rules: Rules) -> None:
         raise document.error_at(
             (*path, "blast_radius"), "blast_radius has no limit", "Give max_share, max_units or both"
         )
+    if isinstance(rules.select, Select):
+        _check_select(document, (*path, "select"), rules.select)
     for key in ("rate_limit", "blast_radius"):
         budget = getattr(rules, key)
         if isinstance(budget, msgspec.Struct) and getattr(budget, "then", None) is Level.AUTONOMOUS:
             what = f"{key} that is used up leaves autonomous in force: it limits nothing"
             raise document.error_at((*path, key, "then"), what, "Write then: assisted or then: supervised")
+
+
+def _check_select(document: Document, path: Path, select: Select) -> None:
+    given = [name for name in ("confidence", "time_minutes", "target") if getattr(select, name) is not UNSET]
+    if len(given) > 1:
+        what = f"{' and '.join(given)} ask for different things"
+        raise document.error_at((*path, given[1]), what, "Give one of confidence, time_minutes and target")
+    if select.target == 0:
+        raise document.error_at((*path, "target"), "a target of 0 selects nothing", "Give a share above 0")
 
 
 def _check_freeze(document: Document, path: Path, window: Freeze) -> None:

@@ -19,12 +19,13 @@ from weaver_forge.policy.document import (
     Policy,
     RateLimit,
     Rules,
+    Select,
     WithinReach,
 )
 
 _ARGUMENT = re.compile(r"^ {4,8}(?P<name>[a-z_]+): (?P<said>.+?)(?=^ {4,8}[a-z_]+: |\Z)", re.MULTILINE | re.DOTALL)
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
-    Policy, Costs, Rules, ActionPolicy, DecisionPolicy, Evidence, Freeze, RateLimit, BlastRadius,
+    Policy, Costs, Rules, ActionPolicy, DecisionPolicy, Evidence, Freeze, RateLimit, BlastRadius, Select,
 )  # fmt: skip
 
 
