@@ -64,6 +64,7 @@ COLUMNS = (
 )
 """What this module adds to the features."""
 
+_NAME = r"([^/]+/__init__|[^/]+)\.[^.]*$"
 _MOMENT = ("repo_id", "revision", "predicted_at")
 
 
@@ -95,8 +96,8 @@ def link_features(subjects: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     by = (rows, asked.moments, asked.touched)
     found = [
         importing(*by, read(tables, CORE_CHANGES_TREES), read(tables, CORE_CHANGES_IMPORTS)),
-        executing(*by, _coverage(tests, tables), ("executes_changed", "execution_pull")),
-        executing(*by, _traces(tests, asked, tables), ("traced_changed", "trace_pull")),
+        executing(*by, *_coverage(tests, asked, tables), ("executes_changed", "execution_pull")),
+        executing(*by, *_traces(tests, asked, tables), ("traced_changed", "trace_pull")),
         changed_together(*by, tables[CORE_CHANGES_FILES.name]),
     ]
     joined = rows.select("subject", "ranking").join(_meaning(rankings, tables), on="ranking")
@@ -207,23 +208,32 @@ def _meaning(rankings: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     )
 
 
-def _coverage(tests: pl.DataFrame, tables: Tables) -> pl.DataFrame:
-    """What each test executed, by report: test, path, known_at, report."""
+def _coverage(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """When each test was measured (test, known_at, report), and which changed files it executed (and path)."""
     rows = read(tables, CORE_COVERAGE_TEST_FILES).filter(pl.col("kind") == "test")
-    return rows.join(tests, on=("repo_id", "test_id")).select(
-        "test", path=pl.col("file"), known_at="known_at", report=pl.col("known_at")
+    key = ("repo_id", "test_id")
+    hits = rows.join(asked.touched.select("repo_id", file="path").unique(), on=("repo_id", "file"), how="semi")
+    said = ("test", "known_at", pl.col("known_at").alias("report"))
+    # Rows of a test stand together as reports are read: one of each row of equal ones is enough to look at.
+    first = rows.select(*key, "known_at").filter(
+        pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in (*key, "known_at"))
     )
+    measured = first.unique().join(tests, on=key).select(said)
+    return measured, hits.join(tests, on=key).select(*said, path="file")
 
 
-def _traces(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> pl.DataFrame:
-    """What code of the changed files ran below each test: test, path (null: another file), known_at, report (null)."""
+def _traces(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same of traces: report is null, as what ran once is taken to run on."""
     code = read(tables, CORE_CI_TEST_CODE)
-    ran = code.join(tests.select("repo_id", "test_id", "test"), on="test_id")
-    if ran.is_empty():
-        return ran.select("test", "known_at", path=pl.lit(None, pl.String), report=pl.lit(None, pl.Datetime("us")))
-    paths = tables[CORE_CHANGES_FILES.name].filter(pl.col("repo_id").is_in(asked.moments["repo_id"].unique().implode()))
-    known = pl.concat([paths["path"], read(tables, CORE_CHANGES_IMPORTS)["path"]]).unique().sort()
-    of_place = files_of_places(ran, known.to_list())
-    return ran.join(of_place, on=("code_file", "code_function"), how="left").select(
-        "test", "known_at", "path", report=pl.lit(None, pl.Datetime("us"))
-    )
+    said = ("test", "known_at", pl.lit(None, pl.Datetime("us")).alias("report"))
+    first = code.group_by("test_id").agg(pl.col("known_at").min())
+    measured = first.join(tests, on="test_id").select(said)
+    mine = pl.col("repo_id").is_in(asked.moments["repo_id"].unique().implode())
+    sources = (tables[CORE_CHANGES_FILES.name], read(tables, CORE_CHANGES_IMPORTS)) if code.height else ()
+    # Two files of one name can be told apart only if both are known, whether they changed or not.
+    known = pl.concat([asked.touched["path"], *(frame.filter(mine)["path"].unique() for frame in sources)]).unique()
+    changed = asked.touched["path"].str.extract(_NAME).unique()
+    near = known.filter(known.str.extract(_NAME).is_in(changed.implode())).sort()
+    of_place = files_of_places(code.select("code_file", "code_function"), near.to_list())
+    hits = code.join(of_place, on=("code_file", "code_function")).join(tests, on="test_id")
+    return measured, hits.select(*said, "path")

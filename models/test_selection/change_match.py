@@ -9,6 +9,7 @@ import polars as pl
 MOST_FILES = 100
 """Files of a change that are compared, the largest first; beyond, a change touches everything anyway."""
 
+_MOMENT = ("repo_id", "revision", "predicted_at")
 _STOP = (
     "test", "tests", "testing", "spec", "src", "main", "java", "py", "js", "ts", "go", "rs", "c", "cc", "cpp", "h",
     "org", "com", "net", "io", "apache", "lib", "it", "unit", "kt", "scala", "rb", "php", "cs", "init",
@@ -43,107 +44,147 @@ def change_features(
         verdicts: ``core_ci__test_verdicts``.
         meaningful: Of the files, those whose change means something: only these are compared. None: all.
     """
-    touched = _touched(subjects, files)
+    rankings = subjects.select(_MOMENT).unique().with_row_index("ranking")
+    rows = subjects.select("subject", *_MOMENT, "test_id", "file").join(rankings, on=_MOMENT)
+    touched = _touched(rankings, files)
+    compared = touched
     if meaningful is not None and meaningful.height < files.height:
         key = ("repo_id", "revision", "path")
         compared = touched.join(meaningful.select(key), on=key, how="semi")
-    else:
-        compared = touched
-    pairs = subjects.select("subject", "repo_id", "revision", "test_id", "file", "predicted_at").join(
-        compared, on=("repo_id", "revision", "predicted_at")
-    )
-    names = _name_match(pairs)
-    past = _failed_together(pairs, files, verdicts)
-    sizes = touched.group_by("repo_id", "revision", "predicted_at").agg(
+    sizes = touched.group_by("ranking").agg(
         n_files=pl.len().cast(pl.Float64), n_lines=pl.col("lines").sum().cast(pl.Float64)
     )
     return (
-        subjects.select("subject", "repo_id", "revision", "predicted_at")
-        .join(sizes, on=("repo_id", "revision", "predicted_at"), how="left")
-        .join(names, on="subject", how="left")
-        .join(past, on="subject", how="left")
-        .join(_authors(subjects, changes, verdicts), on="subject", how="left")
-        .drop("repo_id", "revision", "predicted_at")
+        rows.select("subject", "ranking")
+        .join(sizes, on="ranking", how="left")
+        .join(_name_match(rows, compared), on="subject", how="left")
+        .join(_failed_together(rows, compared, files, verdicts), on="subject", how="left")
+        .join(_authors(rankings, changes, verdicts), on="ranking", how="left")
+        .drop("ranking")
     )
 
 
-def _touched(subjects: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
-    """Files of each (repo, revision, predicted_at) that were known then, the largest first, cut."""
-    moments = subjects.select("repo_id", "revision", "predicted_at").unique()
+def _touched(rankings: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
+    """Files of each ranking's change that were known then, the largest first, cut."""
     return (
-        moments.join(files, on=("repo_id", "revision"))
+        rankings.join(files, on=("repo_id", "revision"))
         .filter(pl.col("known_at") <= pl.col("predicted_at"))
-        .select("repo_id", "revision", "predicted_at", "path", lines=pl.col("n_added") + pl.col("n_deleted"))
+        .select("ranking", *_MOMENT, "path", lines=pl.col("n_added") + pl.col("n_deleted"))
         .sort("lines", "path", descending=[True, False])
-        .group_by("repo_id", "revision", "predicted_at", maintain_order=True)
+        .group_by("ranking", maintain_order=True)
         .head(MOST_FILES)
     )
 
 
-def _name_match(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Best likeness of the test's name with a changed file, and whether its own or its namesake file changed."""
-    where = pl.coalesce("file", pl.col("test_id").str.replace(r"::[^:]*$", "").str.replace_all(r"[.:]", "/"))
-    distinct = pairs.select("test_id", "file", "path").unique()
-    tests = distinct.select("test_id", "file").unique().with_columns(where=where)
-    tests = tests.with_columns(test_words=tokens(pl.col("where")), test_stem=stem(pl.col("where")))
-    paths = (
-        distinct.select("path").unique().with_columns(path_words=tokens(pl.col("path")), path_stem=stem(pl.col("path")))
-    )
-    both = distinct.join(tests, on=("test_id", "file"), nulls_equal=True).join(paths, on="path")
-    shared = pl.col("test_words").list.set_intersection("path_words").list.len()
-    size = (pl.col("test_words").list.len() * pl.col("path_words").list.len()).cast(pl.Float64).sqrt()
-    same_stem = (pl.col("test_stem") == pl.col("path_stem")) & (pl.col("test_stem").str.len_chars() > 2)
-    is_test = pl.col("path").str.contains(r"(?i)test|spec")
-    own = (pl.col("path") == pl.col("file")) | (same_stem & is_test)
-    matched = both.select(
-        "test_id",
-        "file",
-        "path",
-        similarity=pl.when(size > 0).then(shared / size).otherwise(0.0),
-        is_own=own.fill_null(False).cast(pl.Float64),
-        is_namesake=(same_stem & ~is_test).fill_null(False).cast(pl.Float64),
-    )
-    return (
-        pairs.select("subject", "test_id", "file", "path")
-        .join(matched, on=("test_id", "file", "path"), nulls_equal=True)
+def _name_match(rows: pl.DataFrame, touched: pl.DataFrame) -> pl.DataFrame:
+    """Best likeness of the test's name with a changed file, and whether its own or its namesake file changed.
+
+    Compared are places, the files or classes of the tests, by the words that they share with a path: few share any.
+    """
+    spelled = pl.coalesce("file", pl.col("test_id").str.replace(r"::[^:]*$", "").str.replace_all(r"[.:]", "/"))
+    tests = rows.select("test_id", "file").unique().with_columns(where=spelled)
+    places = _described(tests.select("where").unique().with_row_index("place"), "where")
+    paths = _described(touched.select("path").unique().with_row_index("changed"), "path")
+    tests = tests.join(places.select("where", "place"), on="where").select("test_id", "file", "place")
+    placed = rows.join(tests, on=("test_id", "file"), nulls_equal=True).select("subject", "ranking", "place")
+    of_ranking = touched.join(paths.select("path", "changed"), on="path").select("ranking", "changed", "path")
+    asked = placed.select("ranking", "place").unique()
+    by_place = (
+        of_ranking.join(_alike(places, paths), on="changed")
+        .join(asked, on=("ranking", "place"), how="semi")
         .sort("similarity", "path", descending=[True, False])
-        .group_by("subject", maintain_order=True)
+        .group_by("ranking", "place", maintain_order=True)
         .agg(
-            path_similarity=pl.col("similarity").max(),
+            path_similarity=pl.col("similarity").first(),
             touches_test=pl.col("is_own").max(),
             touches_namesake=pl.col("is_namesake").max(),
             matched_path=pl.col("path").first(),
         )
     )
+    found = placed.join(of_ranking.select("ranking").unique(), on="ranking", how="semi")
+    numbers = ("path_similarity", "touches_test", "touches_namesake")
+    return (
+        found.join(by_place, on=("ranking", "place"), how="left")
+        .with_columns(pl.col(name).fill_null(0.0) for name in numbers)
+        .select("subject", *numbers, "matched_path")
+    )
 
 
-def _failed_together(pairs: pl.DataFrame, files: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+def _described(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Words and stem of a path."""
+    return frame.with_columns(words=tokens(pl.col(name)), stem=stem(pl.col(name)))
+
+
+def _alike(places: pl.DataFrame, paths: pl.DataFrame) -> pl.DataFrame:
+    """Pairs with a word or a stem in common: place, changed, similarity, is_own, is_namesake."""
+    sizes = [frame.select(key, n=pl.col("words").list.len()) for frame, key in ((places, "place"), (paths, "changed"))]
+    here, there = (
+        frame.select(key, word="words").explode("word").drop_nulls()
+        for frame, key in ((places, "place"), (paths, "changed"))
+    )
+    shared = (
+        here.join(there, on="word")
+        .group_by("place", "changed")
+        .agg(n_shared=pl.len())
+        .join(sizes[0], on="place")
+        .join(sizes[1], on="changed", suffix="_changed")
+        .select(
+            "place",
+            "changed",
+            similarity=pl.col("n_shared") / (pl.col("n") * pl.col("n_changed")).cast(pl.Float64).sqrt(),
+        )
+    )
+    is_test = pl.col("path").str.contains(r"(?i)test|spec")
+    long = places.filter(pl.col("stem").str.len_chars() > 2).select("place", "stem", "where")
+    namesakes = (
+        long.join(paths.select("changed", "path", "stem"), on="stem")
+        .with_columns(is_test=is_test)
+        .select("place", "changed", is_own="is_test", is_namesake=~pl.col("is_test"))
+    )
+    own = places.select("place", path="where").join(paths.select("changed", "path"), on="path")
+    marks = (
+        pl.concat(
+            [
+                namesakes,
+                own.select("place", "changed", is_own=pl.lit(value=True), is_namesake=pl.lit(value=False)),
+            ]
+        )
+        .group_by("place", "changed")
+        .agg(pl.col("is_own", "is_namesake").max().cast(pl.Float64))
+    )
+    return shared.join(marks, on=("place", "changed"), how="full", coalesce=True).with_columns(
+        pl.col("similarity", "is_own", "is_namesake").fill_null(0.0)
+    )
+
+
+def _failed_together(
+    rows: pl.DataFrame, touched: pl.DataFrame, files: pl.DataFrame, verdicts: pl.DataFrame
+) -> pl.DataFrame:
     """How many known failures of the test came with a change to the same file, or the same folder."""
     failures = verdicts.filter(pl.col("verdict") == "failed").select("repo_id", "revision", "test_id", "known_at")
     changed = files.select("repo_id", "revision", "path", file_known_at="known_at")
     past = failures.join(changed, on=("repo_id", "revision")).with_columns(
         folder=_folder(pl.col("path")), known_at=pl.max_horizontal("known_at", "file_known_at")
     )
-    here = pairs.select("subject", "repo_id", "test_id", "path", "predicted_at").with_columns(
-        folder=_folder(pl.col("path"))
-    )
-    return _count(here, past, "path", "n_failed_with_file").join(
-        _count(here, past, "folder", "n_failed_with_folder"), on="subject", how="full", coalesce=True
+    here = touched.select("ranking", "repo_id", "predicted_at", "path", folder=_folder(pl.col("path")))
+    tests = rows.select("subject", "ranking", "test_id")
+    return _count(here, tests, past, "path", "n_failed_with_file").join(
+        _count(here, tests, past, "folder", "n_failed_with_folder"), on="subject", how="full", coalesce=True
     )
 
 
-def _count(here: pl.DataFrame, past: pl.DataFrame, by: str, name: str) -> pl.DataFrame:
+def _count(here: pl.DataFrame, tests: pl.DataFrame, past: pl.DataFrame, by: str, name: str) -> pl.DataFrame:
     """Most failing revisions of the test, known by then, with one ``by`` (file, folder) of the change."""
     keys = ("repo_id", "test_id", by)
+    asked = here.select("ranking", "repo_id", "predicted_at", by).unique()
     states = (
-        past.group_by(*keys, "revision")
+        past.join(asked.select("repo_id", by).unique(), on=("repo_id", by), how="semi")
+        .group_by(*keys, "revision")
         .agg(pl.col("known_at").min())
         .sort("known_at", "revision")
         .select(*keys, "known_at", pl.col("known_at").cum_count().over(keys).cast(pl.Float64).alias(name))
     )
-    match = (
-        here.select("subject", *keys, "predicted_at").unique().join(states.select(keys).unique(), on=keys, how="semi")
-    )
+    match = asked.join(states.select(keys).unique(), on=("repo_id", by)).join(tests, on=("ranking", "test_id"))
     return (
         match.sort("predicted_at")
         .join_asof(states, left_on="predicted_at", right_on="known_at", by=list(keys), check_sortedness=False)
@@ -156,10 +197,9 @@ def _folder(path: pl.Expr) -> pl.Expr:
     return path.str.replace(r"/?[^/]*$", "")
 
 
-def _authors(subjects: pl.DataFrame, changes: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+def _authors(rankings: pl.DataFrame, changes: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """Share of the author's earlier revisions on which something failed, smoothed by two of ten."""
-    moments = subjects.select("repo_id", "revision", "predicted_at").unique()
-    author = moments.join(
+    author = rankings.join(
         changes.select("repo_id", "revision", "author", "known_at"), on=("repo_id", "revision")
     ).filter(pl.col("known_at") <= pl.col("predicted_at"))
     broken = verdicts.group_by("repo_id", "revision", "known_at").agg(
@@ -182,11 +222,4 @@ def _authors(subjects: pl.DataFrame, changes: pl.DataFrame, verdicts: pl.DataFra
         .sort("predicted_at")
         .join_asof(states, left_on="predicted_at", right_on="known_at", by=list(by), check_sortedness=False)
     )
-    return (
-        subjects.select("subject", "repo_id", "revision", "predicted_at")
-        .join(
-            rates.select("repo_id", "revision", "predicted_at", "author_failure_rate"),
-            on=("repo_id", "revision", "predicted_at"),
-        )
-        .select("subject", "author_failure_rate")
-    )
+    return rates.select("ranking", "author_failure_rate")

@@ -104,7 +104,12 @@ def _imports_of(tests: pl.DataFrame, closures: Closures, changed: list[str] | tu
 
 
 def executing(
-    rows: pl.DataFrame, moments: pl.DataFrame, touched: pl.DataFrame, ran: pl.DataFrame, names: tuple[str, str]
+    rows: pl.DataFrame,
+    moments: pl.DataFrame,
+    touched: pl.DataFrame,
+    reports: pl.DataFrame,
+    ran: pl.DataFrame,
+    names: tuple[str, str],
 ) -> pl.DataFrame:
     """Whether a test executed a changed file, and with what pull; null where nothing is known of the test.
 
@@ -112,20 +117,20 @@ def executing(
         rows: As above.
         moments: As above.
         touched: As above.
-        ran: test, path (null: a file that is none of the changed ones), known_at, and ``report``: where it is given,
-            only rows of the newest one of a test count.
+        reports: When each test was measured: test, known_at, report.
+        ran: test, known_at, report and path, of changed files; where ``report`` is given, only rows of a test's newest
+            one count.
         names: Of the two columns.
     """
     at = rows.select("subject", "ranking", "test").join(moments.select("ranking", "predicted_at"), on="ranking")
-    reports = ran.select("test", "known_at", "report").unique(maintain_order=False).sort("known_at")
+    reports = reports.unique(maintain_order=False).sort("known_at")
     newest = at.sort("predicted_at").join_asof(
         reports, left_on="predicted_at", right_on="known_at", by="test", check_sortedness=False
     )
     measured = newest.filter(pl.col("known_at").is_not_null()).drop("known_at")
     found = [measured.select("subject", pull=pl.lit(None, pl.Float64), path=pl.lit(None, pl.String)).clear()]
-    hits = ran.join(touched.select("path").unique(), on="path", how="semi")
-    if hits.height:
-        found.extend(_pulls(part, touched, hits) for part in _parts(measured))
+    if ran.height:
+        found.extend(_pulls(part, touched, ran) for part in _parts(measured))
     ties = pl.concat(found)
     joined = measured.select("subject").join(ties, on="subject", how="left")
     return rows.select("subject").join(
