@@ -1,18 +1,22 @@
 """``rank-tests``: the order of a revision's tests, and what to run now and later."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from weaver_forge import settings
 from weaver_forge.cli import text
 from weaver_forge.cli.gate import computing, paths_of, refusal, revision_of
+from weaver_forge.cli.lists import PLAIN, write_rest, write_run
 from weaver_forge.cli.place import place
+from weaver_forge.errors import UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
 from weaver_forge.hooks.rank_tests import RankedTest, Ranking, left, parse_budget, rank
+from weaver_forge.hooks.rendering import Format, Lists
 from weaver_forge.hooks.revision import repository_at
 from weaver_forge.policy.leaving import Left
 
@@ -29,7 +33,7 @@ def rank_tests(
     budget: str | None = None,
     run_file: Path | None = None,
     rest_file: Path | None = None,
-    format: Literal["ids", "json"] = "ids",  # noqa: A002 - the flag's name
+    format: Format = "ids",  # noqa: A002 - the flag's name
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
     hook: str = "ci",
     on_demand: bool = True,
@@ -48,13 +52,15 @@ def rank_tests(
         budget: Share of the expected time ("25%") or a time ("10m", "600s").
         run_file: Write the tests to run now here; where none is known there is no such file: run the whole suite.
         rest_file: Write the tests to run later here; skipped tests must still run, or nobody learns of their failures.
-        format: Form of these files: a test id a line, or JSON.
+        format: Form of these files: a test id a line, JSON, or what a runner takes: what to run and in which order.
         from_: A deployment, its published folder, or one snapshot file; wins over the deployment found from here.
         hook: Name of this enforcement point.
         on_demand: Whether an order may be computed now where none is published.
         spool: Folder for the decision where no ledger is in reach.
         json: Print the whole answer as JSON.
     """
+    if format not in PLAIN and run_file is None and rest_file is None:
+        raise UsageError(f"{format} is the form of a file", where="--format", do="Say which: --run-file FILE")
     limit = parse_budget(budget) if budget else None
     at = place(from_)
     repository = repository_at(Path.cwd())
@@ -77,12 +83,14 @@ def rank_tests(
 
     answer = ci_gate.gate(request, around, choose)
     (ranking,) = made
-    if run_file is not None and not _hand_over(run_file, ranking, format):
-        text.note(f"WARNING: {run_file} is not written: an empty list would read as nothing to run")
+    whole = answer_as_data(answer, rows=0)
+    lists = _lists(ranking, whole)
+    if run_file is not None:
+        write_run(run_file, lists, format)
     if rest_file is not None:
-        _write(rest_file, ranking, ranking.rest, format)
+        write_rest(rest_file, lists, format)
     if json:
-        text.as_json({**answer_as_data(answer, rows=0), **ranking_as_data(ranking)})
+        text.as_json({**whole, **ranking_as_data(ranking)})
     else:
         _show(answer, ranking)
     for line in github.report(answer, settings.variable, "\n".join(f"- {reason}" for reason in ranking.reasons) + "\n"):
@@ -112,22 +120,11 @@ def _as_data(test: RankedTest) -> dict[str, Any]:
     }
 
 
-def _hand_over(path: Path, ranking: Ranking, form: str) -> bool:
-    """Write the run list; where no test is known there is none, nor one of an earlier run."""
-    if not ranking.run:
-        path.unlink(missing_ok=True)
-        return False
-    _write(path, ranking, ranking.run, form)
-    return True
-
-
-def _write(path: Path, ranking: Ranking, tests: tuple[RankedTest, ...], form: str) -> None:
-    from json import dumps
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ids = "".join(f"{test.test_id}\n" for test in tests)
-    listed = ranking_as_data(ranking)["run" if tests is ranking.run else "rest"]
-    path.write_text(ids if form == "ids" else dumps(listed, indent=2), encoding="utf-8")
+def _lists(ranking: Ranking, whole: Mapping[str, Any]) -> Lists:
+    data = ranking_as_data(ranking)
+    rows = {row["test_id"]: row for row in (*data.pop("run"), *data.pop("rest"))}
+    run, rest = (tuple(test.test_id for test in tests) for tests in (ranking.run, ranking.rest))
+    return Lists(run=run, rest=rest, rows=rows, told={**whole, **data})
 
 
 def _show(answer: ci_gate.GateAnswer, ranking: Ranking) -> None:

@@ -1,0 +1,54 @@
+"""Writing down which tests run now and which later, as a runner takes it. What that is, is `hooks.rendering`'s."""
+
+from pathlib import Path
+
+from weaver_forge.cli import text
+from weaver_forge.hooks.rendering import Format, Lists, Rendered, render
+
+PLAIN: frozenset[Format] = frozenset({"ids", "json"})
+"""Forms that people and scripts read, not runners: there an empty list means that there is nothing."""
+_NOTHING = {"ids": "", "json": "[]"}
+
+
+def write_run(path: Path, lists: Lists, form: Format) -> None:
+    """Write what runs now; where no test is known there is no such file, nor one of an earlier run.
+
+    Raises:
+        UsageError: If none of the tests is one of the runner's.
+    """
+    if lists.run:
+        _write(path, render(lists, form))
+        return
+    path.unlink(missing_ok=True)
+    text.note(f"WARNING: {path} is not written: an empty list would read as nothing to run")
+
+
+def write_rest(path: Path, lists: Lists, form: Format) -> None:
+    """Write what runs later; a runner would take an empty list for all of its tests, so there is none.
+
+    Raises:
+        UsageError: If none of the tests is one of the runner's.
+    """
+    if lists.rest:
+        _write(path, render(lists.turned(), form))
+    elif form in PLAIN:
+        _write(path, Rendered(text=_NOTHING[form], use=""))
+    else:
+        path.unlink(missing_ok=True)
+        text.note(f"note: {path} is not written: nothing is left for later")
+
+
+def _write(path: Path, rendered: Rendered) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if rendered.text is None:
+        text.note(f"note: {path} is not written: what was left for later runs together with the other tests")
+    for suffix, said in {"": rendered.text, **rendered.beside}.items():
+        beside = path.with_name(path.name + suffix)
+        if said is None:
+            beside.unlink(missing_ok=True)
+        else:
+            beside.write_text(said, encoding="utf-8")
+    for line in rendered.notes:
+        text.note(f"note: {path}: {line}")
+    if rendered.use and rendered.text is not None:
+        text.note(f"{path}: {rendered.use.replace('FILE', str(path.absolute()))}")
