@@ -112,7 +112,8 @@ def _blocks(known: pl.DataFrame, kind: SubjectKind) -> Iterator[tuple[datetime, 
     first = max(int(WARM_UP * len(times)), len(times) - MOST_UNITS)
     edges = [times[int(place)] for place in np.linspace(first, len(times), BLOCKS + 1)[:-1]] if len(times) else []
     begins = sorted({edge for edge in edges if edge > times[0]})
-    yield from zip(begins, [*begins[1:], None], strict=True)
+    if begins:  # a repository without results, or with one run, has nothing to walk through
+        yield from zip(begins, [*begins[1:], None], strict=True)
 
 
 def _duration(block: pl.DataFrame) -> pl.Expr:
