@@ -25,7 +25,7 @@ from weaver_forge.contracts.decision import (
     prediction_table,
 )
 from weaver_forge.contracts.dtypes import shaped
-from weaver_forge.ledger import Ledger, idempotency_key, uuid7
+from weaver_forge.ledger import Ledger, idempotency_key, uuid7s
 
 SEED = 20_260_301
 """Fitting and bootstraps start from this: the same data give the same model and the same intervals."""
@@ -92,7 +92,7 @@ def with_provenance(
         pl.Series("feature_sha256", _row_hashes(features.drop(kind.subject_columns))),
     )
     made = rows.join(hashes, on=kind.subject_columns, how="left", maintain_order="left").with_columns(
-        pl.Series("prediction_id", [uuid7(provenance.made_at, secrets.token_bytes(10)) for _ in range(rows.height)]),
+        pl.Series("prediction_id", uuid7s(provenance.made_at, secrets.token_bytes(10 * rows.height)), dtype=pl.String),
         pl.lit(provenance.origin).alias("origin"),
         pl.lit(kind.baseline.name).alias("baseline_name"),
         pl.lit(provenance.made_at).alias("made_at"),

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -13,7 +13,9 @@ from weaver_forge.contracts.table import Table
 from weaver_forge.errors import WeaverForgeError
 from weaver_forge.ledger import Ledger
 from weaver_forge.settings import Settings
-from weaver_forge.warehouse import Warehouse
+
+if TYPE_CHECKING:  # what answers a question reads a snapshot: loading the warehouse would cost it a fifth of a second
+    from weaver_forge.warehouse import Warehouse
 
 POOL = "warehouse"
 """Concurrency pool of everything that writes the warehouse; DuckDB's file lock is the guard below it."""
@@ -42,7 +44,7 @@ class Deployment:
 
     settings: Settings
     specs: tuple[DecisionSpec, ...]
-    warehouse: Warehouse
+    warehouse: "Warehouse"
     emit: Emit = emit_nothing
     problems: list[WeaverForgeError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

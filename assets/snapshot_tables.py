@@ -15,7 +15,6 @@ import polars as pl
 
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.table import Table
-from weaver_forge.warehouse.naming import quoted, quoted_list
 
 
 class SnapshotTables(Mapping[str, pl.DataFrame]):
@@ -81,11 +80,12 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
         until = f"where known_at <= timestamp '{now.isoformat(sep=' ')}'"
         for table in self._dated:
             if table.name in self._stored:
-                sql = f"select max(known_at) from {quoted(table.name)} {until}"  # noqa: S608 - declared names
+                sql = f'select max(known_at) from "{table.name}" {until}'  # noqa: S608 - declared names
                 newest += self._con.execute(sql).fetchone() or ()
         return max((value for value in newest if isinstance(value, datetime)), default=None)
 
     def _rows(self, table: Table) -> pl.DataFrame:
         if table.name not in self._stored:
             return empty(table)
-        return shaped(table, self._con.sql(f"select {quoted_list(table.column_names)} from {quoted(table.name)}").pl())  # noqa: S608 - declared names
+        columns = ", ".join(f'"{name}"' for name in table.column_names)
+        return shaped(table, self._con.sql(f'select {columns} from "{table.name}"').pl())  # noqa: S608 - declared names

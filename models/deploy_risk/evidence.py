@@ -68,8 +68,7 @@ def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.
         .alias(str(i))
         for i, (text, shown, _) in enumerate(used)
     )
-    texts = np.stack([encoded[name].to_numpy() for name in encoded.columns], axis=1)
-    return pl.Series(strongest(texts, parts, most=MOST_FACTS), dtype=pl.String)
+    return strongest(encoded.get_columns(), parts, most=MOST_FACTS)
 
 
 def _fact(features: pl.DataFrame, text: str, shown: tuple[str, ...]) -> pl.Expr:

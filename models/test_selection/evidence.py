@@ -114,5 +114,4 @@ def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.
         .alias(str(i))
         for i, (_, fact, link) in enumerate(facts)
     )
-    texts = np.stack([encoded[name].to_numpy() for name in encoded.columns], axis=1)
-    return pl.Series(strongest(texts, parts, most=MOST_FACTS), dtype=pl.String)
+    return strongest(encoded.get_columns(), parts, most=MOST_FACTS)

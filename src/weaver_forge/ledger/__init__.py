@@ -13,9 +13,9 @@ Importing this loads the standard library only; the gate's start-up time rests o
 """
 
 from weaver_forge.ledger.chain import Head
-from weaver_forge.ledger.identity import idempotency_key, uuid7
+from weaver_forge.ledger.identity import idempotency_key, uuid7, uuid7s
 from weaver_forge.ledger.ledger import Ledger
 from weaver_forge.ledger.roots import Root
 from weaver_forge.ledger.verifying import Verification
 
-__all__ = ["Head", "Ledger", "Root", "Verification", "idempotency_key", "uuid7"]
+__all__ = ["Head", "Ledger", "Root", "Verification", "idempotency_key", "uuid7", "uuid7s"]

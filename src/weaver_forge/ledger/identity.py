@@ -9,6 +9,7 @@ from weaver_forge.ledger.canonical import canonical_json, instant_text
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - instants are naive UTC inside
 _MILLISECOND = timedelta(milliseconds=1)
+_VARIANT = {f"{digit:x}": f"{8 + digit % 4:x}" for digit in range(16)}
 
 
 def uuid7(now: datetime, entropy: bytes) -> str:
@@ -32,6 +33,18 @@ def uuid7(now: datetime, entropy: bytes) -> str:
     bits = milliseconds << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0b10 << 62 | random & (2**62 - 1)
     text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def uuid7s(now: datetime, entropy: bytes) -> list[str]:
+    """UUIDv7s of one instant, one for each ten bytes of entropy: a large ranking needs an id for every test.
+
+    Raises:
+        ValueError: If ``now`` is before 1970.
+    """
+    head = uuid7(now, bytes(10))[:15]
+    digits = entropy.hex()
+    parts = [digits[start : start + 20] for start in range(0, len(digits) - 19, 20)]
+    return [f"{head}{part[:3]}-{_VARIANT[part[3]]}{part[4:7]}-{part[7:19]}" for part in parts]
 
 
 def idempotency_key(
