@@ -103,7 +103,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "ran.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "ran.jsonl").read_text().splitlines()[1:]]
 
 
 def ran(folder: Path) -> list[str]:

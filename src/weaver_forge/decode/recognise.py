@@ -83,6 +83,7 @@ _JSON: tuple[tuple[str, str, "re.Pattern[bytes]"], ...] = tuple(
     for source, what, pattern in (
         ("coverage", "a coverage.py report", rb'\A\s*\{\s*"meta"\s*:\s*\{[^}]*"show_contexts"'),
         ("tests", "a CTRF test report", rb'\A\s*\{(?=.*"results"\s*:\s*\{).*"(?:tool|summary|tests)"\s*:'),
+        ("tests", "a record of the pytest plugin", rb'\A\s*\{\s*"(?:pytest_record"|nodeid"[^\n]*"outcome"\s*:)'),
         ("tests", "events of go test -json", rb'\A\s*\{(?=[^\n]*"Action"\s*:\s*")[^\n]*"Package"\s*:\s*"'),
         ("deployments", "a GitLab deployment webhook", rb'\A[\s\[]*\{[^{}]*"object_kind"\s*:\s*"deployment"'),
         ("deployments", "deployment records", rb'\A[\s\[]*\{[^\n]*"deployment_id"\s*:'),

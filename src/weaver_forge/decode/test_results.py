@@ -1,7 +1,8 @@
 """Test reports of every format -> ``raw_tests__results``: one row an execution attempt, whatever wrote it.
 
 The format is told by how a file begins, never by its name. There is one reader a format (``junit``, ``go_test``,
-``ctrf``, ``gitlab_test_report``, ``trx``, ``nunit``, ``xunit``); linking reports to runs and revisions is ``links.ci``.
+``pytest_lines``, ``ctrf``, ``gitlab_test_report``, ``trx``, ``nunit``, ``xunit``); linking reports to runs and
+revisions is ``links.ci``.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from weaver_forge.decode.faults import in_words
 from weaver_forge.decode.gitlab_test_report import is_gitlab, read_gitlab
 from weaver_forge.decode.go_test import is_go_test, read_go_test
 from weaver_forge.decode.nunit import read_nunit
+from weaver_forge.decode.pytest_lines import is_pytest_lines, read_pytest_lines
 from weaver_forge.decode.recognise import other_source, recognise
 from weaver_forge.decode.report import Report, escaped, lines_of
 from weaver_forge.decode.report_rows import ReportRows, Told
@@ -58,6 +60,10 @@ _READERS: dict[str, Callable[[bytes], Report]] = {
     "trx": read_trx,
     "nunit": read_nunit,
     "xunit": read_xunit,
+}
+_LINE_READERS: dict[str, Callable[[Iterable[bytes]], Report]] = {
+    "go_test": read_go_test,
+    "pytest": read_pytest_lines,
 }
 _BOM = b"\xef\xbb\xbf"
 _CTRF = re.compile(rb'"(?:reportFormat|results|specVersion)"\s*:')
@@ -100,7 +106,7 @@ def sniff(head: bytes) -> tuple[str | None, str]:
         return None, "the file is empty: the run wrote no report"
     if start.startswith((b"{", b"[")) or (not start.startswith(b"<") and b"\n{" in start):
         kind = _json_kind(start)
-        reason = "JSON, but neither events of go test -json, nor a CTRF report, nor one of GitLab"
+        reason = "JSON, but neither events of go test -json, nor a CTRF report, nor one of GitLab or the pytest plugin"
         return kind, "" if kind else reason + other_source(head, "tests")
     kind, reason = _sniff_xml(head)
     likely = None if kind or start.startswith(b"<") else recognise(start)
@@ -108,6 +114,8 @@ def sniff(head: bytes) -> tuple[str | None, str]:
 
 
 def _json_kind(start: bytes) -> str | None:
+    if is_pytest_lines(start):
+        return "pytest"
     if is_go_test(start):
         return "go_test"
     if is_gitlab(start):
@@ -182,8 +190,8 @@ def _head(blocks: Iterable[bytes]) -> bytes:
 
 def _whole(kind: str, name: str, blocks: Callable[[], Iterable[bytes]], told: Told) -> Batch:
     digest = hashlib.sha256()
-    if kind == "go_test":
-        report = read_go_test(lines_of(_hashed(blocks(), digest)))
+    if kind in _LINE_READERS:
+        report = _LINE_READERS[kind](lines_of(_hashed(blocks(), digest)))
         first_attempts = [1] * len(report.cases)
     else:
         data, is_whole = _joined(_hashed(blocks(), digest))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from weaver_forge.hooks.ci_run import CiRun
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _WORST = {"passed": 0, "xpassed": 1, "skipped": 2, "xfailed": 3, "failed": 4, "error": 5}
 _ENDED = {"passed": "pass", "xpassed": "pass", "xfailed": "pass", "failed": "fail", "error": "fail"}
@@ -147,14 +149,18 @@ def session_span(trace: Trace, session: str, start: int, end: int, *, is_ok: boo
     }
 
 
-def request_of(spans: Sequence[dict[str, Any]], revision: str) -> dict[str, Any]:
+def request_of(spans: Sequence[dict[str, Any]], run: CiRun) -> dict[str, Any]:
     """Spans as one ``ExportTraceServiceRequest``.
 
     Args:
         spans: As :func:`span_of` makes them.
-        revision: Full commit id; empty where it is not known.
+        run: What they are of.
     """
-    resource = {"service.name": "pytest", **({"vcs.ref.head.revision": revision} if revision else {})}
+    resource = {
+        "service.name": "pytest",
+        "vcs.ref.head.revision": run.revision,
+        "cicd.pipeline.run.id": run.run_id,
+    }
     scope = {"scope": {"name": "weaver_forge.hooks.pytest_plugin"}, "spans": list(spans)}
     return {"resourceSpans": [{"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope]}]}
 

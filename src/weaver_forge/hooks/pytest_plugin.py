@@ -25,7 +25,7 @@ _OPTIONS = {
     "mode": ("MODE", f"what Weaver Forge does: {', '.join(MODES)} (WEAVER_FORGE_MODE)"),
     "from": ("PATH", "a ranking that rank-tests wrote, or a published snapshot (WEAVER_FORGE_FROM)"),
     "record": ("FILE", f"where what ran is written, in every mode but off (WEAVER_FORGE_RECORD; {RECORD})"),
-    "spans": ("FILE", f"where its spans are written (WEAVER_FORGE_SPANS; {SPANS} where TRACEPARENT is set)"),
+    "spans": ("FILE", f"where its spans are written (WEAVER_FORGE_SPANS; {SPANS} in a pipeline's trace)"),
 }
 
 
@@ -114,7 +114,12 @@ class Leading(Choosing):
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Say at once what is wrong."""
+        """Name the run in pytest's own report too, and say at once what is wrong."""
+        if self._recorder is not None:
+            try:
+                self._recorder.tell_junit(self._config.pluginmanager.get_plugins())
+            except Exception as error:  # noqa: BLE001 - never breaks a run; it is said
+                self._problems.append(f"the JUnit report does not name its run: {_words(error)}")
         self._warn()
 
     def pytest_report_header(self) -> str | None:
@@ -207,26 +212,15 @@ class Leading(Choosing):
         asked = _asked(self._config, "record")
         if self._mode == "off" or not (asked or self._mode == "record"):
             return
-        from weaver_forge.hooks.attempts import Trace, trace_of
-        from weaver_forge.hooks.pytest_record import Recorder
+        from weaver_forge.hooks.pytest_record import Recorder, Session
         from weaver_forge.settings import variable
 
-        above, spans = variable("TRACEPARENT"), _asked(self._config, "spans")
-        trace = trace_of(above) if above else None
-        if above and trace is None:
-            self._problems.append(f"TRACEPARENT {above!r} is none: the spans are a trace of their own")
-        if trace is None and (spans or above):
-            from os import urandom
-
-            trace = Trace(urandom(16).hex())
-        revision = ""
-        if trace is not None:
-            from weaver_forge.hooks.revision import checked_out
-
-            revision = next(iter(checked_out(self._config.rootpath)), "")
         root, here = self._config.rootpath, self._config.invocation_params.dir
+        spans = _asked(self._config, "spans")
+        session = Session.of(variable, root, wants_spans=bool(spans))
+        self._problems.extend(session.problems)
         self._recorder = Recorder(
-            here / asked if asked else root / RECORD, here / spans if spans else root / SPANS, trace, revision
+            here / asked if asked else root / RECORD, here / spans if spans else root / SPANS, session
         )
 
     def _warn(self) -> None:

@@ -6,13 +6,66 @@ hears of all workers writes.
 
 import json
 from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from weaver_forge.decode.report import named_by_pytest
-from weaver_forge.hooks.attempts import Attempt, Trace, request_of, session_span, span_of
+from weaver_forge.hooks.attempts import Attempt, Trace, request_of, session_span, span_of, trace_of
+from weaver_forge.hooks.ci_run import CiRun, ci_run
+from weaver_forge.hooks.revision import checked_out, repository_at
 
 SPANS_A_LINE = 500
+VERSION = 1
+"""Of the record's form, in its first line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A run of pytest: what it is of, and where its spans belong.
+
+    Args:
+        run: The CI run that it is part of; a run of its own where there is none.
+        trace: None where no spans are written.
+        problems: What is wrong with what the environment says.
+    """
+
+    run: CiRun
+    trace: Trace | None = None
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, variable: Callable[[str], str | None], root: Path, *, wants_spans: bool) -> "Session":
+        """Ask the environment, and git for what it does not say.
+
+        The trace is the one that ``TRACEPARENT`` names, else the one that the run of GitHub is told in, else, where
+        spans are wanted, one of its own.
+        """
+        from os import urandom
+
+        run = ci_run(variable, lambda: checked_out(root))
+        above, problems = variable("TRACEPARENT"), []
+        trace = trace_of(above) if above else None
+        if above and trace is None:
+            problems.append(f"TRACEPARENT {above!r} is none: the spans are a trace of their own")
+        if trace is None and run.trace_id and not above:
+            trace = Trace(run.trace_id, run.span_id)
+        if trace is None and (wants_spans or above):
+            trace = Trace(urandom(16).hex())
+        repository = None if run.repo_id else repository_at(root)
+        run = CiRun(
+            run_id=run.run_id or f"pytest-{urandom(8).hex()}",
+            revision=run.revision,
+            repo_id=run.repo_id or (repository.repo_id if repository else ""),
+            trace_id=trace.trace_id if trace else "",
+        )
+        return cls(run=run, trace=trace, problems=tuple(problems))
+
+    def as_line(self) -> dict[str, Any]:
+        """The record's first line."""
+        said = {name: getattr(self.run, name) for name in ("run_id", "revision", "repo_id", "trace_id")}
+        return {"pytest_record": VERSION, **{name: value for name, value in said.items() if value}}
 
 
 class Recorder:
@@ -20,20 +73,32 @@ class Recorder:
 
     Args:
         tests: File for one JSON object an attempt; replaced.
-        spans: File for ``ExportTraceServiceRequest``s, one a line; replaced. None: no spans.
-        trace: Where the spans belong; None where there are none.
-        revision: Full commit id, for the spans' resource.
+        spans: File for ``ExportTraceServiceRequest``s, one a line; replaced. It is written where there is a trace.
+        session: What this is a run of.
     """
 
-    def __init__(self, tests: Path, spans: Path | None = None, trace: Trace | None = None, revision: str = "") -> None:
+    def __init__(self, tests: Path, spans: Path, session: Session) -> None:
         self._tests = _opened(tests)
-        self._spans = _opened(spans) if spans is not None and trace is not None else None
-        self._trace, self._revision = trace, revision
+        self._trace, self._run = session.trace, session.run
+        self._spans = _opened(spans) if session.trace is not None else None
+        self._tests.write(json.dumps(session.as_line()) + "\n")
+        self._tests.flush()
         self._open: dict[tuple[str, str], Attempt] = {}
         self._numbers: Counter[str] = Counter()
         self._waiting: list[dict[str, Any]] = []
         self._session, self._from, self._to = "", 0, 0
         self.n_attempts = 0
+
+    def tell_junit(self, plugins: Iterable[Any]) -> None:
+        """Name the run in pytest's JUnit XML, where it writes one: both files are of one run wherever they are read."""
+        report = next((plugin for plugin in plugins if hasattr(plugin, "add_global_property")), None)
+        if report is None:
+            return
+        run = self._run
+        named = {"cicd.pipeline.run.id": run.run_id, "vcs.ref.head.revision": run.revision, "repo_id": run.repo_id}
+        for name, value in named.items():
+            if value:
+                report.add_global_property(name, value)
 
     def take(self, report: Any) -> None:
         """Take one phase's report.
@@ -97,7 +162,7 @@ class Recorder:
 
     def _flush(self) -> None:
         if self._spans is not None and self._waiting:
-            self._spans.write(json.dumps(request_of(self._waiting, self._revision)) + "\n")
+            self._spans.write(json.dumps(request_of(self._waiting, self._run)) + "\n")
             self._spans.flush()
             self._waiting = []
 

@@ -35,7 +35,8 @@ _FAILED = ("failed", "error", "xpassed")
 _NO_RESULT = ("collection_error", "failed_by_child")
 # Their names are sentences that two files can share; those of other runners begin with a module, package or class.
 _NAMED_BY_FILE = ("jest", "mocha", "vitest", "playwright", "cypress")
-_TELLS_RETRIES = ("ctrf", "go_test")
+_TELLS_RETRIES = {"pytest": 2, "ctrf": 1, "go_test": 1}
+"""How well a format tells of retries: of one run told in several, the test is counted by the best."""
 
 
 def core_ci(
@@ -182,7 +183,7 @@ def _results(rows: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
         .sort("context")
         .unique(["report_sha256", *_RUN, "position", "attempt"], keep="first", maintain_order=True)
         # One run told in two formats (pytest writes JUnit XML and CTRF at once): the one that tells of retries holds.
-        .filter(_tells_retries() | ~_tells_retries().any().over(_TEST))
+        .filter(_tells_retries() == _tells_retries().max().over(_TEST))
         .sort(*_TEST, pl.coalesce("suite_started_at", "received_at"), "report_sha256", "position", "attempt")
         .with_columns(attempt=pl.int_range(1, pl.len() + 1).over(_TEST))
     )
@@ -202,7 +203,7 @@ def _named() -> pl.Expr:
 
 
 def _tells_retries() -> pl.Expr:
-    return pl.col("format").is_in(_TELLS_RETRIES)
+    return pl.col("format").replace_strict(_TELLS_RETRIES, default=0, return_dtype=pl.Int8)
 
 
 def _run_errors(rows: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:

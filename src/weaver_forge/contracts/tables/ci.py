@@ -20,7 +20,7 @@ RAW_TEST_RESULTS = Table(
         Column(
             "context", "VARCHAR", "Revision, run or its number, and repository given with the report: canonical JSON."
         ),
-        Column("format", "VARCHAR", "junit, go_test, ctrf, gitlab, trx, nunit or xunit."),
+        Column("format", "VARCHAR", "junit, pytest (its plugin's record), go_test, ctrf, gitlab, trx, nunit or xunit."),
         Column("producer", "VARCHAR", "Tool that wrote it (pytest, surefire, go, ...); empty where it does not say."),
         Column("position", "INTEGER", "0-based position of the test case in the report."),
         Column("attempt", "INTEGER", "1 for the first execution, 2 for the first rerun, and so on."),
