@@ -18,16 +18,27 @@ from assets.registry import load_spec
 from assets.resources import Emit
 from assets.snapshot_tables import SnapshotTables
 from weaver_forge.changes import core_changes
+from weaver_forge.changes.semantic_rows import semantic_rows
 from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
 from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.table import Column
-from weaver_forge.contracts.tables.changes import RAW_GIT_BLAMES, RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES
+from weaver_forge.contracts.tables.changes import (
+    CORE_CHANGES_CHANGES,
+    CORE_CHANGES_SEMANTICS,
+    RAW_GIT_BLAMES,
+    RAW_GIT_COMMITS,
+    RAW_GIT_FILE_CHANGES,
+)
 from weaver_forge.contracts.values import Origin
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.ledger import Ledger
 from weaver_forge.settings import Settings
 from weaver_forge.snapshot import Snapshot, open_snapshot
 from weaver_forge.sources.git import Repository, read_revision
+from weaver_forge.sources.git_texts import classes_of_each
+
+MOST_READ = 100
+"""Files of a change whose texts are read for what it means; one of more is judged by their names."""
 
 
 def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
@@ -42,7 +53,7 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
     now = settings.now()
     with open_snapshot(Path(arguments.get("snapshot") or settings.root)) as snapshot:
         document = for_objective(_document(snapshot, spec, kind), kind, str(arguments.get("objective") or ""))
-        extra = _revision(subject, arguments.get("repository"))
+        extra = _revision(spec, subject, arguments.get("repository"))
         kept = kind.keeping.tables if kind.keeping else ()
         with SnapshotTables(snapshot.path, spec.reads, extra, kept) as tables:
             provenance = Provenance(
@@ -105,19 +116,25 @@ def for_objective(document: dict[str, Any], kind: SubjectKind, objective: str) -
     return {**document, "model": model, "version": f"{document['version']}-{objective}"}
 
 
-def _revision(subject: Mapping[str, str], repository: object) -> dict[str, pl.DataFrame]:
+def _revision(spec: DecisionSpec, subject: Mapping[str, str], repository: object) -> dict[str, pl.DataFrame]:
     """Core rows of the asked revision, read from the repository at hand; nothing where none is given."""
     if not repository or "revision" not in subject:
         return {}
     path = Path(str(repository))
-    if Repository(path).repo_id != subject.get("repo_id"):
+    clone = Repository(path)
+    if clone.repo_id != subject.get("repo_id"):
         return {}
     batch = read_revision(path, subject["revision"])
     # A revision alone blames nobody yet, so its batch may lack a table.
     raw = (
         batch.tables.get(table.name, empty(table)) for table in (RAW_GIT_COMMITS, RAW_GIT_FILE_CHANGES, RAW_GIT_BLAMES)
     )
-    return core_changes(*raw)
+    rows = core_changes(*raw)
+    if CORE_CHANGES_SEMANTICS not in spec.reads:
+        return rows
+    changes = rows[CORE_CHANGES_CHANGES.name]
+    classes = classes_of_each(clone, changes["revision"].to_list(), n_files=MOST_READ)
+    return {**rows, **semantic_rows(changes, classes)}
 
 
 def _subjects(

@@ -31,6 +31,9 @@ CHANCE = tuple(
 )
 """Columns of the probability."""
 
+CHANGED = ("path_similarity", "touches_test", "touches_namesake", *LINKS)
+"""What ties a test to the change by itself, whatever was seen of results."""
+
 ORDER = (
     *ALPHAS, *NEAR, *BESIDE, *CHOSEN, "name_place", "is_new", "never_failed",
     "expected_duration_ms", "duration_rank", "duration_spread",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models import logistic
 from models.test_selection import objectives, pairwise
 from models.test_selection.change_links import CLASSES, LINKS
-from models.test_selection.design import CHANCE, ORDER, RATES, design, duration_rank, prior, stacked, usual
+from models.test_selection.design import CHANCE, CHANGED, ORDER, RATES, design, duration_rank, prior, stacked, usual
 from models.test_selection.evidence import evidence
 from models.test_selection.objectives import Objective
 from models.test_selection.thinning import thinned
@@ -215,7 +215,11 @@ def fit_baseline(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Ge
 
 
 def predict_baseline(artifact: Artifact, features: pl.DataFrame) -> Predictions:
-    """Tests in the order of their last failure; those that never failed come last."""
+    """Tests in the order of their last failure; those that never failed come last, as the change ties them.
+
+    The ties are the stated ones: a fallback must not order by chance where the change is known. Benchmarks compare
+    with the plain order, whose ties are drawn.
+    """
     rates: list[float] = artifact["rates"]
     since = pl.col("runs_since_failure")
     fact = (
@@ -224,13 +228,22 @@ def predict_baseline(artifact: Artifact, features: pl.DataFrame) -> Predictions:
         .otherwise(pl.format("last failed {} runs ago", (since + 1).cast(pl.Int64)))
     )
     entry = pl.concat_list(pl.struct(fact=fact, contribution=pl.lit(1.0), link=pl.lit(None, pl.String)))
+    last = features.select(-since.fill_null(NEVER)).to_series().to_numpy()
     rows = features.select(
         *KEY,
         probability=pl.Series(np.asarray(rates)[_bucket(features)], dtype=pl.Float64),
-        score=-since.fill_null(NEVER),
+        score=pl.Series(last + _stated_tie(features), dtype=pl.Float64),
         evidence=pl.format("[{}]", entry.list.first().struct.json_encode()),
     )
     return Predictions(rows)
+
+
+def _stated_tie(features: pl.DataFrame) -> Floats:
+    """What the change says by stated coefficients, within 0 and 1, so that it only tells equal ones apart."""
+    x = stacked(design(features), CHANGED)
+    distance = np.where(np.isfinite(x), x - usual(CHANGED), 0.0)
+    tie: Floats = logistic.sigmoid(distance @ prior(CHANGED))
+    return np.clip(tie, 1e-6, 1 - 1e-6)
 
 
 def _labelled(features: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from typing import Self
 
 import polars as pl
 
+from models.test_selection.known_tests import newest_of_links, tests_without_results
 from models.test_selection.recency import REPOSITORY_STATE, TEST_STATE, kept_rates, rates_of_kept
 from models.test_selection.subjects import recent_tests
 from models.test_selection.verdict_history import (
@@ -177,6 +178,8 @@ class Kept:
 def ask(tables: Tables, unit: Mapping[str, str], as_of: datetime) -> pl.DataFrame:
     """The tests that ran lately, on the asked revision, predicted as of the newest that is known of its repository.
 
+    Where none ever ran, they are those that coverage or the tree of files knows.
+
     Unlike a published prediction, which is made for the moment at which its revision became known, the answer to a
     question uses what was known when it was asked, as a run that begins would find it.
 
@@ -199,10 +202,15 @@ def ask(tables: Tables, unit: Mapping[str, str], as_of: datetime) -> pl.DataFram
         tests = recent_tests(tables, as_of)
         known = tables[_VERDICTS].filter(pl.col("known_at") <= as_of)
         newest = known.group_by("repo_id").agg(newest_known_at=pl.col("known_at").max())
-    asked = arrived.join(newest, on="repo_id", how="left").select(
-        "repo_id", "revision", predicted_at=pl.max_horizontal("known_at", "newest_known_at")
+    having = newest.drop_nulls("newest_known_at")["repo_id"]
+    tests = pl.concat([tests.select(TEST), tests_without_results(tables, as_of, having)])
+    links = newest_of_links(tables, as_of)
+    asked = (
+        arrived.join(newest, on="repo_id", how="left")
+        .join(links, on="repo_id", how="left")
+        .select("repo_id", "revision", predicted_at=pl.max_horizontal("known_at", "newest_known_at", "links_known_at"))
     )
-    rows = asked.join(tests.select(TEST), on="repo_id")
+    rows = asked.join(tests, on="repo_id")
     return rows.select("repo_id", "revision", "test_id", "predicted_at").sort("repo_id", "revision", "test_id")
 
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from models.test_selection.known_tests import tests_without_results
 from weaver_forge.contracts.decision import Tables
 
 LIVE_DAYS = 14
@@ -38,13 +39,14 @@ def history(tables: Tables, as_of: datetime) -> pl.DataFrame:
 
 
 def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
-    """The recent revisions that no run has finished on, times the tests that ran lately.
+    """The recent revisions that no run has finished on, times the tests that ran lately, or else the known ones.
 
     A waiting revision is predicted as of the moment it became known, as in history; results that reached us later
     stay unused. Where every recent revision has been tested, the newest one is ordered again, so that something is
     published: its outcome counts only if it is run once more.
     """
-    tests = recent_tests(tables, as_of)
+    ran = recent_tests(tables, as_of)
+    tests = pl.concat([ran, tests_without_results(tables, as_of, ran["repo_id"].unique())])
     runs = tables["core_ci__runs"].filter(pl.col("known_at") <= as_of, pl.col("revision").is_not_null())
     changes = tables["core_changes__changes"].filter(pl.col("known_at") <= as_of)
     ended = runs.filter(pl.col("ended_at") <= as_of).select(_REVISION)
