@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from weaver_forge.cli.evolve import _carried
 from weaver_forge.errors import PolicyError, SourceError, UsageError
 from weaver_forge.hooks import switch
 from weaver_forge.hooks.acts import State
@@ -108,6 +109,7 @@ def test_while_anything_is_halted_nothing_is_changed(work: Workshop) -> None:
     acted = carry_out(work, planned())
 
     assert (acted.state, acted.detail) == (State.HALTED, "fire (bo)")
+    assert _carried(work, planned())["exit_code"] == 3
     assert work.policy.read_bytes() == POLICY.encode()
     assert work.ledger.rows("acts") == []
 

@@ -15,6 +15,7 @@ from weaver_forge.hooks.evolving import Done, Workshop, carried_out, carry_out, 
 from weaver_forge.hooks.facts import instant, plain
 from weaver_forge.insights.evolution.checks import judged
 from weaver_forge.ledger import Ledger
+from weaver_forge.policy.table import A_PERSON_DECIDES
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -30,6 +31,9 @@ def evolve(
     json: Flag = False,
 ) -> int:
     """Plan changes of architecture, performance, security and process; nothing is changed without --confirm.
+
+    Exits with 3 where something that was confirmed waits for a person: while anything is halted, or after a hook that
+    died half-way.
 
     Args:
         budget: Hours of people a month; what was carried out before and still holds takes its part.
@@ -134,7 +138,8 @@ def _carried(work: Workshop, item: dict[str, Any]) -> dict[str, Any]:
         acted = carry_out(work, item)
     except WeaverForgeError as error:
         return {"item_id": item["item_id"], "state": "failed", "detail": str(error), "exit_code": error.exit_code}
-    return {"item_id": item["item_id"], "state": acted.state.value, "detail": acted.detail, "exit_code": 0}
+    code = 0 if acted.state is State.DONE else A_PERSON_DECIDES
+    return {"item_id": item["item_id"], "state": acted.state.value, "detail": acted.detail, "exit_code": code}
 
 
 def _code(carried: list[dict[str, Any]]) -> int:
