@@ -17,6 +17,7 @@ from assets.core import (
     logs,
     metrics,
     operations,
+    quarantines,
     semantics,
 )
 from assets.core.traces import trace_assets
@@ -59,6 +60,7 @@ def build_defs(deployment: Deployment) -> dg.Definitions:
             *change_semantics.assets,
             *change_imports.assets,
             *ci.assets,
+            *quarantines.assets,
             *coverage.assets,
             *operations.assets,
             *semantics.assets,

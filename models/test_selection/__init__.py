@@ -11,7 +11,7 @@ from models.test_selection.subjects import current, history
 from weaver_forge.contracts.decision import Action, DecisionSpec, Method, SubjectKind
 from weaver_forge.contracts.table import Column
 from weaver_forge.contracts.tables.changes import CORE_CHANGES_CHANGES, CORE_CHANGES_FILES, REPO_ID, REVISION
-from weaver_forge.contracts.tables.ci import CORE_CI_RUNS, CORE_CI_TEST_VERDICTS
+from weaver_forge.contracts.tables.ci import CORE_CI_QUARANTINES, CORE_CI_RUNS, CORE_CI_TEST_VERDICTS
 from weaver_forge.errors import ConfigurationError
 
 _FIRST = {
@@ -44,7 +44,8 @@ def configure(**options: Any) -> DecisionSpec:
         key=(REPO_ID, REVISION, Column("test_id", "VARCHAR", "Test identity as in core_ci__test_verdicts.")),
         decided_per=("repo_id", "revision"),
         predicts="event",
-        label="The test fails on the revision for real: it never passed there. Both outcomes are flaky, not a failure.",
+        label="The test fails on the revision for real: it never passed there. Both outcomes are flaky, and "
+        "what fails in quarantine is not counted: neither is a failure.",
         maturity="When a run of the revision with this test has ended; never, seven days after, if it did not run.",
         link="run -> revision",
         resolve_after=RESOLVE_AFTER,
@@ -62,7 +63,10 @@ def configure(**options: Any) -> DecisionSpec:
     return DecisionSpec(
         name="test_selection",
         summary="Orders the tests of a revision by how likely they fail for real, and says which can wait.",
-        reads=(CORE_CI_TEST_VERDICTS, CORE_CI_RUNS, CORE_CHANGES_CHANGES, CORE_CHANGES_FILES, *change_links.READS),
+        reads=(
+            *(CORE_CI_TEST_VERDICTS, CORE_CI_RUNS, CORE_CI_QUARANTINES, CORE_CHANGES_CHANGES, CORE_CHANGES_FILES),
+            *change_links.READS,
+        ),
         sources={
             "tests": "no verdicts: nothing can be predicted",
             "git": "no changed files: tests that never failed before are ranked blindly",

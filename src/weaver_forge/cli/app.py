@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -153,6 +154,19 @@ SUBCOMMANDS: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
             ("resume", "weaver_forge.cli.autonomy:resume", "Turn the kill switch off."),
         ),
     ),
+    "quarantine": (
+        "Flaky tests whose failures stop nobody until a date.",
+        (
+            ("add", "weaver_forge.cli.quarantine:add", "Put a flaky test in, with a reason and a date."),
+            ("remove", "weaver_forge.cli.quarantine:remove", "Let a test out before its date."),
+            ("propose", "weaver_forge.cli.quarantine:propose", "Which tests came out both ways, with the evidence."),
+            (
+                "check",
+                "weaver_forge.cli.quarantine:check",
+                "Whether anything failed in test reports besides tests in quarantine, as exit code.",
+            ),
+        ),
+    ),
     "policy": (
         "What hooks may do, and what that means in numbers.",
         (
@@ -212,8 +226,27 @@ def _autonomy(
     return autonomy(history=history, decision=decision, json=json)
 
 
+def _quarantine(
+    *,
+    all: Annotated[bool, Parameter(negative="")] = False,  # noqa: A002 - the flag's name
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Show which tests are in quarantine: they run and are recorded, and their failures stop nobody until they expire.
+
+    Args:
+        all: Everything that was ever put in or let out, oldest first, from the ledger.
+        from_: A deployment or a published folder; wins over the deployment found from here.
+        json: Print as JSON.
+    """
+    from weaver_forge.cli.quarantine import listed
+
+    return listed(all=all, from_=from_, json=json)
+
+
 ALONE: dict[str, tuple[Callable[..., int], str]] = {
     "autonomy": (_autonomy, "What every action has earned, what is in force, and why."),
+    "quarantine": (_quarantine, "Which flaky tests are in quarantine, until when and why."),
 }
 """Groups that are a command too when nothing follows them; their module is loaded within, when they run."""
 

@@ -17,7 +17,7 @@ from weaver_forge.ledger import Ledger, Verification, queries, queries_status
 Json = Annotated[bool, Parameter(negative="")]
 Kind = Literal[
     "predictions", "decisions", "approvals", "outcomes", "evaluations", "scores", "policies",
-    "standings", "switches", "ceilings", "acts", "roots",
+    "standings", "switches", "ceilings", "acts", "roots", "quarantines",
 ]  # fmt: skip
 Exported = Literal[Kind, "chain"]
 
@@ -43,6 +43,7 @@ _SHOWN = {
     "switches": ("scope", "is_on", "actor", "reason", "made_at"),
     "ceilings": ("decision", "scope", "level", "actor", "context", "made_at"),
     "acts": ("act_id", "decision_id", "action", "unit", "hook", "state", "made_at"),
+    "quarantines": ("test_id", "state", "expires_at", "actor", "reason", "made_at"),
     "roots": ("day", "first_batch", "last_batch", "n_rows", "merkle_root"),
 }
 

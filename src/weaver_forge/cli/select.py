@@ -15,6 +15,7 @@ from weaver_forge.cli.rank import BUDGET_S, SHOWN, ranking_as_data
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
+from weaver_forge.hooks.quarantine import read_quarantine
 from weaver_forge.hooks.revision import LocalRepository, repository_at
 from weaver_forge.hooks.selecting.aim import Aim, aim_of
 from weaver_forge.hooks.selecting.always import fired
@@ -109,7 +110,8 @@ def select(
         rest.parent.mkdir(parents=True, exist_ok=True)
         rest.write_text(_rest_text(selection, format), encoding="utf-8")
     data = curve_as_data(selection.past, selection)
-    _hand_out(answer, selection, data, form="json" if json else format, curve=curve == "-")
+    inside = quarantined_here(at, answer)
+    _hand_out(answer, selection, data, inside, form="json" if json else format, curve=curve == "-")
     if curve not in {None, "-"}:
         _write_curve(at, Path(str(curve)), data)
     for line in github.report(answer, settings.variable, _summary(selection)):
@@ -172,14 +174,30 @@ def _rest_text(selection: Selection, form: str) -> str:
     return dumps(ranking_as_data(ranking)["rest"], indent=2)
 
 
+def quarantined_here(at: Place, answer: ci_gate.GateAnswer) -> list[dict[str, Any]]:
+    """Tests of the revision's repository that are in quarantine; where that cannot be read, their failures count."""
+    beside = at.snapshot.path.parent if at.snapshot else None
+    folder = at.settings.published if at.is_deployment else beside
+    found, problem = read_quarantine(folder, at.settings.now(), str(answer.subject.get("repo_id") or ""))
+    if problem:
+        text.note(f"WARNING: {problem}")
+    return [one.as_data() for one in found]
+
+
 def _hand_out(
-    answer: ci_gate.GateAnswer, selection: Selection, data: dict[str, Any], *, form: str, curve: bool
+    answer: ci_gate.GateAnswer,
+    selection: Selection,
+    data: dict[str, Any],
+    inside: list[dict[str, Any]],
+    *,
+    form: str,
+    curve: bool,
 ) -> None:
     """The lists for a program on standard output, the story for a person on standard error."""
     if form == "json":
         text.as_json(
             {**answer_as_data(answer, rows=0), **ranking_as_data(selection.ranking), **selection_as_data(selection),
-             "curve": data["curve"] if selection.past.enough() else []}
+             "curve": data["curve"] if selection.past.enough() else [], "quarantined": inside}
         )  # fmt: skip
     elif curve:
         for line in curve_lines(data):

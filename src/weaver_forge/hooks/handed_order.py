@@ -6,7 +6,7 @@ hook; how an order comes about is ``rank_tests``'s. A written ranking is read wi
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
@@ -32,6 +32,7 @@ class Handed:
         expires_at: Until when it holds, naive UTC; None where that is not said.
         scope: Which kill switch it is under; empty where that is not said.
         published: Folder of the snapshot that it was read from.
+        quarantined: Test -> until when its failures stop nobody, naive UTC.
     """
 
     order: tuple[str, ...]
@@ -40,6 +41,7 @@ class Handed:
     expires_at: datetime | None = None
     scope: str = ""
     published: Path | None = None
+    quarantined: Mapping[str, datetime] = field(default_factory=dict)
 
     def outdated(self, checked_out: Sequence[str], now: datetime) -> str:
         """Why it is too old to be used; empty where it is not.
@@ -130,6 +132,10 @@ def _of_ranking(document: Mapping[str, Any]) -> Handed:
         revision=str((document.get("subject") or {}).get("revision") or ""),
         expires_at=datetime.fromisoformat(expires.removesuffix("Z")) if expires else None,
         scope=str(document.get("scope") or ""),
+        quarantined={
+            str(row["test_id"]): datetime.fromisoformat(str(row["expires_at"]).removesuffix("Z"))
+            for row in document.get("quarantined") or ()
+        },
     )
 
 

@@ -6,15 +6,14 @@ imported before a mode is asked for.
 """
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from weaver_forge.hooks.handed_order import Handed
     from weaver_forge.hooks.pytest_record import Recorder
+    from weaver_forge.hooks.quarantined_failures import QuarantinedFailures
 
 MODES = ("order", "select", "record", "off")
 RECORD, SPANS = ".weaver-forge/tests.jsonl", ".weaver-forge/spans.jsonl"
@@ -106,7 +105,9 @@ class Leading(Choosing):
         super().__init__(config, {"mode": mode, "order": [], "rest": []})
         self._mode, self._problems = mode, [problem] if problem else []
         self._recorder: Recorder | None = None
-        for begin in (self._read, self._record):
+        self._quarantine: QuarantinedFailures | None = None
+        self._held: dict[str, Any] = {}
+        for begin in (self._read, self._record, self._excuse):
             try:
                 begin()
             except Exception as error:  # noqa: BLE001 - never breaks a run; it is said
@@ -146,8 +147,15 @@ class Leading(Choosing):
         if self._plan["order"]:
             super().pytest_collection_modifyitems(config, items)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """See what could not be collected: that is never excused."""
+        if self._quarantine is not None and report.failed:
+            self._quarantine.failed(report.nodeid, ())
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record a phase."""
+        if self._quarantine is not None and report.failed:
+            self._quarantine.failed(report.nodeid, _names(report.nodeid, is_grouped="@" in report.nodeid))
         if self._recorder is not None:
             try:
                 self._recorder.take(report)
@@ -166,6 +174,8 @@ class Leading(Choosing):
                 self._problems.append(f"the record is not complete: {_words(error)}")
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not session.testscollected and self.said.get("rest"):
             session.exitstatus = pytest.ExitCode.OK
+        if self._quarantine is not None and self._quarantine.excuses(exitstatus):
+            session.exitstatus = pytest.ExitCode.OK
         if self.said.get("problem"):
             self._problems.append(str(self.said["problem"]))
 
@@ -180,6 +190,8 @@ class Leading(Choosing):
             said = self.said
             new = f"; {said['unknown']} unknown to the ranking ran first" if said["unknown"] else ""
             self._say(f"weaver-forge: {said['rest']} of {said['n']} tests are left for later{new}", green=True)
+        for line in self._quarantine.lines() if self._quarantine is not None else ():
+            self._say(f"weaver-forge: {line}", yellow=True)
 
     def _read(self) -> None:
         """Make the plan: the order, and the rest where it may be left and nothing is halted."""
@@ -190,22 +202,24 @@ class Leading(Choosing):
             self._problems.append("no ranking is given: use --weaver-from or WEAVER_FORGE_FROM")
             return
         from weaver_forge.hooks.handed_order import read_handed
+        from weaver_forge.hooks.in_reach import allowed_rest, now
         from weaver_forge.hooks.revision import checked_out
 
         root = self._config.rootpath
         path = where if "://" in where else str(self._config.invocation_params.dir / where)
         handed = read_handed(Path(path), lambda: checked_out(root))
         known = checked_out(root) if handed.revision and handed.published is None else ()
-        why = handed.outdated(known, _now())
+        why = handed.outdated(known, now())
         if why:
             self._problems.append(f"{where}: {why}")
             return
         rest: tuple[str, ...] = ()
         if self._mode == "select":
-            rest, why = _allowed_rest(handed)
+            rest, why = allowed_rest(handed)
             if why:
                 self._problems.append(f"nothing is left for later, order only: {why}")
         self._plan = {"mode": self._mode, "order": list(handed.order), "rest": list(rest)}
+        self._held = dict(handed.quarantined)
 
     def _record(self) -> None:
         """Open the record where one is asked for."""
@@ -222,6 +236,20 @@ class Leading(Choosing):
         self._recorder = Recorder(
             here / asked if asked else root / RECORD, here / spans if spans else root / SPANS, session
         )
+
+    def _excuse(self) -> None:
+        """Learn which tests are in quarantine: from the ranking, else from a deployment in reach."""
+        from weaver_forge.hooks.in_reach import held_here, now
+
+        held = self._held
+        if self._mode != "off" and not held:
+            held, problem = held_here()
+            self._problems += [problem] if problem else []
+        inside = {name: until for name, until in held.items() if until > now()}
+        if inside:
+            from weaver_forge.hooks.quarantined_failures import QuarantinedFailures
+
+            self._quarantine = QuarantinedFailures(inside)
 
     def _warn(self) -> None:
         """One line for everything that is wrong and has not been said."""
@@ -246,48 +274,6 @@ def _names(nodeid: str, *, is_grouped: bool) -> tuple[str, ...]:
     nodeids = (nodeid, nodeid.rpartition("@")[0]) if is_grouped and "@" in nodeid else (nodeid,)
     pairs = [named_by_pytest(text) for text in nodeids]
     return tuple(f"{classname}::{name}" if classname else name for classname, name in pairs)
-
-
-def _allowed_rest(handed: "Handed") -> tuple[tuple[str, ...], str]:
-    """What may be left for later, and why it is nothing."""
-    if handed.rest is None:
-        return (), "the ranking does not say what may run later (rank-tests --json does)"
-    if set(handed.rest) >= set(handed.order):
-        return (), "the ranking would leave everything for later"
-    halted = _halted(handed)
-    return ((), f"halted: {halted}") if halted else (handed.rest, "")
-
-
-def _halted(handed: "Handed") -> str:
-    """Why the kill switch of the deployment in reach is on; empty where it is not, or none is in reach."""
-    from weaver_forge.errors import NotADeployment
-    from weaver_forge.settings import find
-
-    folders = [handed.published] if handed.published else []
-    with suppress(NotADeployment):  # the ranking came from elsewhere: what made it has looked at its own switch
-        folders.append(find().published)
-    for folder in folders:
-        if not (folder / "halted.json").exists():
-            continue
-        from weaver_forge.hooks.standing import ALL, read_halts
-
-        halts, _ = read_halts(folder)
-        names = (ALL, handed.scope) if handed.scope else tuple(halts)
-        why = next((halts[name] for name in names if name in halts), "")
-        if why:
-            return why
-    return ""
-
-
-def _now() -> Any:
-    """The current instant, naive UTC: the deployment's, where one is in reach."""
-    from weaver_forge.errors import NotADeployment
-    from weaver_forge.settings import Settings, find
-
-    try:
-        return find().now()
-    except NotADeployment:
-        return Settings(root=Path.cwd(), python=Path(sys.executable), decisions={}).now()
 
 
 def _words(error: Exception) -> str:

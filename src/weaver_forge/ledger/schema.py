@@ -14,13 +14,14 @@ from weaver_forge.ledger.tables_record import (
     OUTCOMES,
     POLICIES,
     PREDICTIONS,
+    QUARANTINES,
     SCORES,
 )
 
 __all__ = [
     "ACTS", "APPROVALS", "CEILINGS", "CHAIN", "CHAIN_INDEXES", "CURRENT", "DECISIONS", "EVALUATIONS", "OUTCOMES",
-    "POLICIES", "PREDICTIONS", "ROOTS", "ROW_SHA256", "SCORES", "STAMPS", "STANDINGS", "SWITCHES", "LedgerColumn",
-    "LedgerTable", "Schema",
+    "POLICIES", "PREDICTIONS", "QUARANTINES", "ROOTS", "ROW_SHA256", "SCORES", "STAMPS", "STANDINGS", "SWITCHES",
+    "LedgerColumn", "LedgerTable", "Schema",
 ]  # fmt: skip
 
 CHAIN: tuple[LedgerColumn, ...] = (
@@ -38,9 +39,10 @@ CHAIN_INDEXES: tuple[tuple[int, tuple[str, ...]], ...] = ((2, ("kind", "batch_se
 """Schema version and columns of each index of the chain."""
 
 CURRENT = Schema(
-    version=3,
+    version=4,
     tables=(
         *(PREDICTIONS, DECISIONS, APPROVALS, OUTCOMES, EVALUATIONS, SCORES, POLICIES),
         *(STANDINGS, SWITCHES, CEILINGS, ACTS, ROOTS),
+        QUARANTINES,
     ),
 )

@@ -22,7 +22,7 @@ from weaver_forge.ledger.identity import uuid7
 if TYPE_CHECKING:
     from weaver_forge.ledger.ledger import Ledger
 
-KINDS = ("policies", "predictions", "decisions", "approvals", "switches")
+KINDS = ("policies", "predictions", "decisions", "approvals", "switches", "quarantines")
 """What may be spooled, in the order it is taken in."""
 
 _KEYS = {
@@ -31,6 +31,7 @@ _KEYS = {
     "decisions": "decision_id",
     "approvals": "approval_id",
     "switches": "switch_id",
+    "quarantines": "quarantine_id",
 }
 
 
@@ -77,6 +78,24 @@ def append(folder: Path, row: Mapping[str, Any], *, now: datetime, kind: str = "
         raise ContractError(f"the row is not JSON: {error}", where=f"spool {kind}") from error
     folder.mkdir(parents=True, exist_ok=True)
     return _write_whole(folder / f"{unique}.jsonl", line.encode("ascii"))
+
+
+def keep_lines(folder: Path, name: str, lines: bytes) -> Path:
+    """Keep many rows durably in one file, which says the same as ever where there is one of its name already.
+
+    Args:
+        folder: The spool; made where absent.
+        name: Of the file, without its ending.
+        lines: A JSON object ``{"kind": ..., "row": ...}`` a line, each row with its id.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    path = folder / f"{name}.jsonl"
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    return _write_whole(path, lines)
 
 
 def drain(folder: Path, ledger: "Ledger", now: datetime) -> Drained:

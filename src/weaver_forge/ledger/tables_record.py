@@ -197,3 +197,24 @@ POLICIES = LedgerTable(
         instant("first_used_at", "When it was first used, UTC."),
     ),
 )
+
+QUARANTINES = LedgerTable(
+    kind="quarantines",
+    grain="flaky test put in quarantine or let out of it; the newest row of repository and test holds",
+    key="quarantine_id",
+    since=4,
+    indexes=(("repo_id", "test_id"),),
+    columns=(
+        text("quarantine_id", "UUIDv7."),
+        text("repo_id", "The repository."),
+        text("test_id", "Test identity as in core_ci__test_verdicts."),
+        text("state", "in or out."),
+        text("reason", "Why, in words."),
+        text("actor", "Who put it in or let it out."),
+        instant("made_at", "From when it holds, UTC."),
+        instant(
+            "expires_at", "The first instant at which it no longer holds, UTC; null where it is let out.", nullable=True
+        ),
+        json("evidence", "What past runs showed of it then.", nullable=True),
+    ),
+)

@@ -359,3 +359,19 @@ CORE_CI_RUN_ERRORS = Table(
     ),
     key=("repo_id", "run_id", "name"),
 )
+
+CORE_CI_QUARANTINES = Table(
+    layer="core",
+    source="ci",
+    entity="quarantines",
+    grain="time at which a flaky test was put in quarantine or let out of it, from the ledger",
+    columns=(
+        REPO_ID,
+        Column("test_id", "VARCHAR", "Test identity as in core_ci__test_results."),
+        Column("state", "VARCHAR", "in or out; the newest row of a test holds until expires_at."),
+        Column("expires_at", "TIMESTAMP", "First instant at which it ends, UTC; null: let out.", nullable=True),
+        Column("reason", "VARCHAR", "Why, in words."),
+        KNOWN_AT,
+    ),
+    key=("repo_id", "test_id", "known_at"),
+)
