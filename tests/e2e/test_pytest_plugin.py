@@ -351,6 +351,36 @@ def test_a_record_that_cannot_be_written_costs_no_test(project: Path) -> None:
     assert done.stdout.count("WARNING") == 1
 
 
+@pytest.mark.parametrize("mode", ["order", "select"])
+def test_a_record_that_fails_leaves_the_order_as_it_is(project: Path, mode: str) -> None:
+    (project / "file").write_text("")
+    options = ("--weaver-mode", mode, "--weaver-from", "ranking.json", "--junitxml=r.xml")
+
+    cannot = run(project, *options, "--weaver-record", "file/ran.jsonl")
+    full = run(project, *options, "--weaver-record", "/dev/full", "-v")
+
+    names = ("new", "c", "x", "a", "d") if mode == "order" else ("new", "x", "a")
+    for done in (cannot, full):
+        assert done.returncode == 0, done.stdout
+        assert f"{len(names)} passed" in done.stdout
+        assert done.stdout.count("WARNING") == 1
+    assert re.findall(r"^(sub/\S+) PASSED", full.stdout, re.MULTILINE) == [NODES[name] for name in names]
+
+
+@pytest.mark.parametrize("mode", ["order", "record"])
+@pytest.mark.parametrize("source", ["http://localhost:1/", "none.json", "old.json", "broken.json"])
+def test_no_mode_needs_what_it_is_told_to_go_by(project: Path, mode: str, source: str) -> None:
+    """A server that is down, a file that is missing, one that has expired, half a file; select is looked at above."""
+    (project / "old.json").write_text(json.dumps(ranking(expires_at="2020-01-01T00:00:00Z")))
+    (project / "broken.json").write_text(json.dumps(ranking())[:99])
+
+    done = run(project, *with_mode(mode, source))
+
+    assert done.returncode == 0, done.stdout
+    assert ran(project) == [NODES[name] for name in ("a", "d", "x", "c", "new")]
+    assert done.stdout.count("WARNING") == (mode == "order")
+
+
 @pytest.mark.parametrize("arguments", [(), ("--weaver-mode", "off"), ("--weaver-mode", "off", "--weaver-from", "x")])
 def test_off_does_and_says_nothing(project: Path, arguments: tuple[str, ...]) -> None:
     done = run(project, *arguments, "--weaver-record", "ran.jsonl")
@@ -367,13 +397,14 @@ def test_an_unknown_mode_is_said_and_is_off(project: Path) -> None:
     assert "WARNING: no mode 'fast'" in done.stdout
 
 
-def test_starting_costs_less_than_fifty_milliseconds_of_cpu(project: Path) -> None:
+@pytest.mark.parametrize("recording", [(), ("--weaver-record", "ran.jsonl", "--weaver-spans", "spans.jsonl")])
+def test_starting_costs_less_than_fifty_milliseconds_of_cpu(project: Path, recording: tuple[str, ...]) -> None:
     """With ten thousand ranked tests. The least of many: other work on the machine only ever adds."""
     rows = [{"test_id": f"t::{n}", "rank": n} for n in range(5, 10_000)]
     document = ranking()
     (project / "ranking.json").write_text(json.dumps({**document, "run": [*document["run"], *rows]}))
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(project / "compiled")}
-    selecting = ("--weaver-mode", "select", "--weaver-from", ".")
+    selecting = ("--weaver-mode", "select", "--weaver-from", ".", *recording)
     run(project, *selecting, **compiled)
     plain, ours = [], []
 
