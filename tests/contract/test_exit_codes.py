@@ -18,6 +18,7 @@ from weaver_forge.contracts.decision import BASELINE_COLUMNS, OUTPUT_COLUMNS, PR
 from weaver_forge.contracts.table import Column, Table
 from weaver_forge.contracts.tables.changes import REPO_ID, REVISION
 from weaver_forge.contracts.tables.ci import CORE_CI_TEST_VERDICTS
+from weaver_forge.hooks.handed_order import read_handed
 from weaver_forge.settings import environment_with
 from weaver_forge.warehouse import Warehouse
 
@@ -305,6 +306,7 @@ def test_a_damaged_snapshot_is_unknown_not_a_verdict(
         (["gate", "--decision", "deploy_risk"], 4),
         (["gate", "--decision", "deploy_risk", "--change", "x", "--from", "nowhere"], 5),
         (["rank-tests", "--budget", "lots"], 2),
+        (["rank-tests", "--format", "go"], 2),
         (["doctor"], 4),
         (["ledger", "tail", "nothing"], 2),
         (["run", "--colour"], 2),
@@ -377,6 +379,37 @@ def test_rank_tests_keeps_the_budget_and_hands_over_both_lists(
     assert code == 0
     assert Path("run.txt").read_text(encoding="utf-8").split() == ["t7", "t6"]
     assert Path("rest.txt").read_text(encoding="utf-8").split() == ["t5", "t4", "t3", "t2", "t1", "t0"]
+
+
+def test_rank_tests_writes_what_the_pytest_plugin_reads(
+    published: Path, outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _policy(published, "assisted")
+    words = ["rank-tests", "--change", TESTED, "--budget", "25%", "--from", str(published), "--format", "pytest"]
+
+    code = entry.main([*words, "--run-file", "now.json", "--rest-file", "later.json", "--json"])
+
+    said = capsys.readouterr()
+    now, later = (read_handed(Path(name), tuple) for name in ("now.json", "later.json"))
+    assert code == 0
+    assert now.order == later.order == tuple(f"t{n}" for n in (7, 6, 5, 4, 3, 2, 1, 0))
+    assert (now.rest, later.rest) == (now.order[2:], now.order[:2])
+    assert json.loads(Path("now.json").read_text(encoding="utf-8")) == json.loads(said.out)
+    assert "--weaver-mode select" in said.err
+
+
+def test_tests_that_a_runner_does_not_know_are_no_list_for_it(
+    published: Path, outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _policy(published, "assisted")
+
+    code = entry.main(
+        ["rank-tests", "--change", TESTED, "--from", str(published), "--format", "go", "--run-file", "now"]
+    )
+
+    assert code == 2
+    assert not Path("now").exists()
+    assert "none of the tests is one of Go" in capsys.readouterr().err
 
 
 def test_without_an_order_everything_runs_and_it_is_said(

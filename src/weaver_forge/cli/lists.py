@@ -41,7 +41,7 @@ def write_rest(path: Path, lists: Lists, form: Format) -> None:
 def _write(path: Path, rendered: Rendered) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if rendered.text is None:
-        text.note(f"note: {path} is not written: what was left for later runs together with the other tests")
+        text.note(f"note: {path} is not written: nothing that this runner can run by itself is left for later")
     for suffix, said in {"": rendered.text, **rendered.beside}.items():
         beside = path.with_name(path.name + suffix)
         if said is None:
