@@ -21,7 +21,7 @@ def drain(deployment: Deployment) -> int:
         deployment.problems.append(problem)
         return 0
     if drained.n_taken:
-        text = f"{drained.n_taken} rows that hooks had spooled where no ledger was in reach are in the ledger now"
+        text = f"{drained.n_taken} rows that hooks had spooled are in the ledger now"
         deployment.emit({"event": "line", "text": text, "style": "ok"})
     deployment.problems += [SourceError(r.reason, where=f"{r.name}, {r.position}") for r in drained.rejected]
     return drained.n_taken

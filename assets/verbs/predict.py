@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.deferring import is_large, put_down
 from assets.predicting import Provenance, record
 from assets.predicting import predict as predict_subjects
 from assets.registry import load_spec
@@ -45,7 +46,8 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
     """Predict one unit: ``decision`` and ``subject`` (column -> value).
 
     Optional: ``entity``, ``repository`` (the path of a clone that has a revision which was never ingested),
-    ``snapshot`` (the folder to read) and ``objective`` (what a model that can order for several is to order for).
+    ``snapshot`` (the folder to read), ``objective`` (what a model that can order for several is to order for) and
+    ``packed`` (whether to give the predictions by column).
     """
     spec = load_spec(settings, str(arguments["decision"]))
     subject = {str(key): str(value) for key, value in dict(arguments["subject"]).items()}
@@ -65,17 +67,27 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
             subjects = _subjects(kind, tables, subject, now)
             said = predict_subjects(spec, kind, document, tables, subjects, provenance)
     with Ledger.open(settings.ledger_url) as ledger:
-        said = record(ledger, spec, kind, said, now=now)
+        if is_large(kind, said):
+            said = put_down(settings.spool, ledger, spec, kind, said)
+        else:
+            said = record(ledger, spec, kind, said, now=now)
     emit({
         "event": "result",
         "data": {
             "decision": spec.name,
             "entity": kind.entity,
-            "predictions": said.rows.to_dicts(),
+            "predictions": packed(said.rows) if arguments.get("packed") else said.rows.to_dicts(),
             "candidates": [] if said.candidates is None else said.candidates.to_dicts(),
         },
     })  # fmt: skip
     return 0
+
+
+def packed(rows: pl.DataFrame) -> dict[str, Any]:
+    """Rows by column for who reads ten thousand of them: ``same`` for all, and ``each`` as a list."""
+    same = [name for name in rows.columns if rows[name].n_unique() == 1]
+    first = rows.select(same).row(0, named=True) if same else {}
+    return {"n": rows.height, "same": first, "each": rows.drop(same).to_dict(as_series=False)}
 
 
 def kind_for(spec: DecisionSpec, entity: object, subject: Mapping[str, str]) -> SubjectKind:

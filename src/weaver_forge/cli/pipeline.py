@@ -75,8 +75,8 @@ def on_demand(
             arguments["repository"] = str(repository)
         if objective:
             arguments["objective"] = objective
-        data = ask(settings, "predict", arguments, budget_s)
-        return [_row(row) for row in data.get("predictions", [])]
+        data = ask(settings, "predict", {**arguments, "packed": True}, budget_s)
+        return _rows(data["predictions"])
 
     return compute
 
@@ -191,10 +191,16 @@ def _code(code: int) -> int:
     return 70 if code in {1, 3} or code < 0 else code
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A prediction row with instants read back as naive UTC."""
-    made = dict(row)
-    for name in _INSTANTS:
-        if isinstance(made.get(name), str):
-            made[name] = datetime.fromisoformat(made[name].removesuffix("Z"))
-    return made
+def _rows(packed: Mapping[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Packed predictions as rows, with instants read back as naive UTC; a deployment of before does not pack."""
+    if isinstance(packed, list):
+        return [{name: _value(name, value) for name, value in row.items()} for row in packed]
+    same = {name: _value(name, value) for name, value in packed["same"].items()}
+    each = {name: [_value(name, value) for value in values] for name, values in packed["each"].items()}
+    names = list(each)
+    listed = zip(*each.values(), strict=True) if names else [()] * packed["n"]
+    return [{**same, **dict(zip(names, values, strict=True))} for values in listed]
+
+
+def _value(name: str, value: Any) -> Any:
+    return datetime.fromisoformat(value.removesuffix("Z")) if name in _INSTANTS and isinstance(value, str) else value

@@ -12,7 +12,7 @@ from typing import Any
 
 from weaver_forge.errors import ContractError
 from weaver_forge.ledger import roots
-from weaver_forge.ledger.canonical import Value, instant_text, row_sha256, stored_values
+from weaver_forge.ledger.canonical import Value, instant_of, instant_text, row_sha256, stored_values
 from weaver_forge.ledger.chain import make_link, newest_link
 from weaver_forge.ledger.identity import idempotency_key, uuid7
 from weaver_forge.ledger.schema import CHAIN, ROOTS, ROW_SHA256, LedgerTable, Schema
@@ -121,9 +121,9 @@ def _completed(table: LedgerTable, rows: Sequence[Mapping[str, Any]], now: datet
 
 def _prediction_key(row: Mapping[str, Any]) -> str:
     try:
-        return idempotency_key(
-            row["decision"], row["entity"], row["subject"], row["predicted_at"], row["model_version"]
-        )
+        at = row["predicted_at"]
+        instant = instant_of(at) if isinstance(at, str) else at
+        return idempotency_key(row["decision"], row["entity"], row["subject"], instant, row["model_version"])
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ContractError(
             f"a prediction without idempotency_key lacks what it is made of: {error!r}",
