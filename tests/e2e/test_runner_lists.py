@@ -1,21 +1,23 @@
 """Real runners run what they are handed: in that order, that part of it, and under the same names as before.
 
 Each project is run whole, what its reports name is put into an order and parted, tests that nobody knows yet are added,
-and the runner takes the written list. Go, gotestsum, Maven and jest are installed by ``make peers``.
+and the snippets of docs/runners.md are run, in which ``weaver-forge rank-tests`` gives that order. Go, gotestsum, Maven
+and jest are installed by ``make peers``.
 """
 
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from weaver_forge.cli.lists import write_rest, write_run
+from weaver_forge.cli.lists import write_run
 from weaver_forge.contracts.batch import Frame
 from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.tables.changes import RAW_GIT_COMMITS
@@ -35,6 +37,26 @@ pytestmark = pytest.mark.e2e
 TOLD = Told(received_at=datetime(2100, 1, 1), revision="a" * 40, run_id="1")
 REPOSITORY = Path("/usr/share/maven-repo")
 PEERS = Path(__file__).parents[1] / "peers" / "node_modules"
+PAGE = Path(__file__).parents[2] / "docs" / "runners.md"
+RANKING = """#!{python}
+import json, sys
+from pathlib import Path
+from weaver_forge.cli.lists import write_rest, write_run
+from weaver_forge.hooks.rendering import Lists
+
+said = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+assert (sys.argv[1], said.pop("--budget")) == ("rank-tests", "25%")
+lists, form = Lists(**json.loads(Path("lists.json").read_text())), said.pop("--format")
+for flag, write in (("--run-file", write_run), ("--rest-file", write_rest)):
+    if flag in said:
+        write(Path(said.pop(flag)), lists, form)
+assert not said
+"""
+"""Stands in for weaver-forge: the order is the test's, all else is the command's own."""
+MAVEN = """#!/bin/sh
+exec /usr/bin/env -u MAVEN_ARGS {mvn} -q -o -s /etc/maven/settings-debian.xml -Dmaven.repo.local={repository} "$@"
+"""
+QUICK = {"MAVEN_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 
 
 def needed(*programs: str) -> None:
@@ -63,6 +85,20 @@ def results(*reports: Path) -> pl.DataFrame:
 
 def known(*reports: Path) -> list[str]:
     return sorted(set(results(*reports)["test_id"]))
+
+
+def follow(folder: Path, chapter: str, lists: Lists, variables: Mapping[str, str], part: int = 0) -> str:
+    """Run a snippet of the page, as it stands there; what its commands said."""
+    found = PAGE.read_text(encoding="utf-8").partition(f"\n## {chapter}\n")[2].partition("\n## ")[0]
+    snippet = re.findall(r"^```sh\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)[part]
+    (folder / "lists.json").write_text(json.dumps({"run": lists.run, "rest": lists.rest}), encoding="utf-8")
+    (folder / "bin").mkdir(exist_ok=True)
+    maven = MAVEN.format(mvn=shutil.which("mvn"), repository=REPOSITORY)
+    for name, text in (("weaver-forge", RANKING.format(python=sys.executable)), ("mvn", maven)):
+        (folder / "bin" / name).write_text(text, encoding="utf-8")
+        (folder / "bin" / name).chmod(0o755)
+    path = f"{folder / 'bin'}:{Path(sys.executable).parent}:{environment_with()['PATH']}"
+    return run(folder, "sh", "-e", "-c", snippet, PATH=path, **variables)
 
 
 def firsts(seen: Iterable[str]) -> list[str]:
@@ -98,13 +134,8 @@ def test_go_runs_packages_in_order_without_the_rest_and_with_what_is_new(tmp_pat
     go_file(tmp_path, "a", "TestNew")
     go_file(tmp_path, "c", "TestFresh")
     rest = tuple(name for name in names if name not in first)
-    lists = Lists(run=("example.com/m/gone::TestGone", *first), rest=rest)
-    write_run(tmp_path / "now.sh", lists, "go")
-    write_rest(tmp_path / "later.sh", lists, "go")
 
-    files = ("--junitfile", "now.xml", "--jsonfile", "now.jsonl")
-    run(tmp_path, "gotestsum", *files, "--raw-command", "--", "sh", "now.sh", "-json", **local)
-    (tmp_path / "later.jsonl").write_text(run(tmp_path, "sh", "later.sh", "-json", **local), encoding="utf-8")
+    follow(tmp_path, "Go", Lists(run=("example.com/m/gone::TestGone", *first), rest=rest), local)
 
     now, later = go_events(tmp_path / "now.jsonl"), go_events(tmp_path / "later.jsonl")
     assert firsts(package for package, _ in now) == ["c", "b", "a"]
@@ -167,14 +198,6 @@ def java(folder: Path, name: str, body: str, runner: str = "") -> None:
     (folder / f"{name}.java").write_text(text, encoding="utf-8")
 
 
-def maven(folder: Path, *options: str | Path) -> list[str]:
-    """Run Maven's tests; the tests that ran, in order."""
-    shutil.rmtree(folder / "target" / "surefire-reports", ignore_errors=True)
-    command = ("mvn", "-q", "-o", "-s", "/etc/maven/settings-debian.xml", f"-Dmaven.repo.local={REPOSITORY}", "test")
-    said = run(folder, *command, *options, MAVEN_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-    return re.findall(r"RAN (\S+)", said)
-
-
 def reports(folder: Path) -> list[Path]:
     return sorted((folder / "target" / "surefire-reports").glob("TEST-*.xml"))
 
@@ -190,23 +213,20 @@ def test_surefire_runs_classes_in_order_without_the_rest_and_single_methods(tmp_
         java(sources, name, TWO.format(name))
     java(sources, "ParamTest", PARAMETERS, "Parameterized")
     java(sources, "OuterTest", NESTED, "org.junit.experimental.runners.Enclosed")
-    maven(tmp_path, "-Dsurefire.runOrder=failedfirst")
+    (tmp_path / "mvn").write_text(MAVEN.format(mvn=shutil.which("mvn"), repository=REPOSITORY), encoding="utf-8")
+    run(tmp_path, "sh", "mvn", "test", "-Dsurefire.runOrder=failedfirst", **QUICK)
     names = known(*reports(tmp_path))
     first = [
         "org.ex.ParamTest::p[a,b]", "org.ex.GammaTest::two", "org.ex.OuterTest$InTest::in", "org.ex.AlphaTest::one",
     ]  # fmt: skip
     lists = Lists(run=tuple(first), rest=tuple(name for name in names if name not in first))
-    write_run(tmp_path / "tests.excludes", lists, "surefire")
     java(sources, "NewTest", TWO.format("NewTest"))
-    for statistics in tmp_path.glob(".surefire-*"):
-        shutil.copy(tmp_path / "tests.excludes.order", statistics)
+    shutil.rmtree(tmp_path / "target" / "surefire-reports")
 
-    ordered = maven(
-        tmp_path, "-Dsurefire.runOrder=failedfirst", f"-Dsurefire.excludesFile={tmp_path / 'tests.excludes'}"
-    )
+    ordered = re.findall(r"RAN (\S+)", follow(tmp_path, "Maven surefire", lists, QUICK))
     again = known(*reports(tmp_path))
-    (option,) = (tmp_path / "tests.excludes.methods").read_text(encoding="utf-8").splitlines()
-    methods = maven(tmp_path, option)
+    shutil.rmtree(tmp_path / "target" / "surefire-reports")
+    methods = re.findall(r"RAN (\S+)", follow(tmp_path, "Maven surefire", lists, QUICK, part=1))
 
     assert set(names) == {
         *first, "org.ex.AlphaTest::two", "org.ex.BetaTest::one", "org.ex.BetaTest::two", "org.ex.GammaTest::one",
@@ -226,36 +246,64 @@ describe('{name} adds', () => {{ test('one (1+1)', () => {{}}); test('two', () =
 """
 
 
-def jest(folder: Path, *options: str | Path) -> list[str]:
-    """Run jest; the files that ran, in order."""
-    variables = {"JEST_JUNIT_ADD_FILE_ATTRIBUTE": "true", "JEST_JUNIT_OUTPUT_FILE": "junit.xml", "CI": "true"}
-    command = ("node", PEERS / "jest" / "bin" / "jest.js", "-i", "--reporters=default", "--reporters=jest-junit")
-    return re.findall(r"^PASS (\S+)", run(folder, *command, *options, **variables), re.MULTILINE)
+JUNIT = {"JEST_JUNIT_ADD_FILE_ATTRIBUTE": "true", "JEST_JUNIT_OUTPUT_FILE": "junit.xml", "CI": "true"}
 
 
 def test_jest_runs_files_in_order_without_the_rest_and_new_ones_first(tmp_path: Path) -> None:
-    needed("node")
+    needed("npx")
     if not (PEERS / "jest").is_dir() or not (PEERS / "jest-junit").is_dir():
         pytest.skip("needs jest and jest-junit in tests/peers: make peers")
     (tmp_path / "node_modules").symlink_to(PEERS)
-    (tmp_path / "package.json").write_text('{"private": true}', encoding="utf-8")
+    reporters = '{"private": true, "jest": {"reporters": ["default", "jest-junit"]}}'
+    (tmp_path / "package.json").write_text(reporters, encoding="utf-8")
     (tmp_path / "src").mkdir()
     for name in "abcd":
         (tmp_path / "src" / f"{name}.test.js").write_text(JEST.format(name=name, body=""), encoding="utf-8")
-    jest(tmp_path)
+    run(tmp_path, "npx", "jest", **JUNIT)
     names = known(tmp_path / "junit.xml")
     first = [name for file in ("c", "a", "d") for name in names if name.startswith(f"src/{file}.test.js::")][:-1]
     lists = Lists(run=tuple(first), rest=tuple(name for name in names if name not in first))
-    write_run(tmp_path / "order.cjs", lists, "jest")
-    write_rest(tmp_path / "later.cjs", lists, "jest")
     (tmp_path / "src" / "new.test.js").write_text(JEST.format(name="new", body=""), encoding="utf-8")
 
-    later = jest(tmp_path, f"--testSequencer={tmp_path / 'later.cjs'}")
-    ordered = jest(tmp_path, f"--testSequencer={tmp_path / 'order.cjs'}")
-    alone = jest(tmp_path, f"--testSequencer={tmp_path / 'order.cjs'}", "src/b.test.js")
+    ran = re.findall(r"^PASS (\S+)", follow(tmp_path, "jest", lists, JUNIT), re.MULTILINE)
+    alone = run(tmp_path, "npx", "jest", f"--testSequencer={tmp_path / 'order.cjs'}", "src/b.test.js", **JUNIT)
 
     assert len(names) == 8
-    assert ordered == [f"src/{name}.test.js" for name in ("new", "c", "a", "d")]
-    assert later == [f"src/{name}.test.js" for name in ("new", "b")]
-    assert alone == ["src/b.test.js"]
+    assert ran == [f"src/{name}.test.js" for name in ("new", "c", "a", "d", "new", "b")]
+    assert "all 1 files may run later; none is left out" in alone
+    assert "PASS src/b.test.js" in alone
     assert [name for name in known(tmp_path / "junit.xml") if name not in names] == []
+
+
+PYTEST = """
+import pytest
+@pytest.mark.parametrize("text", ["1-c::d", "x"])
+def test_p(text): pass
+class TestK:
+    def test_k(self): pass
+def test_flaky(state=[]):
+    state.append(1)
+    assert len(state) > 1
+"""
+
+
+@pytest.mark.parametrize("options", ["", "-p xdist -n 1"])
+def test_pytest_runs_tests_in_order_without_the_rest_and_new_ones_first(tmp_path: Path, options: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "test_m.py").write_text(PYTEST, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\njunit_family = xunit2\n", encoding="utf-8")
+    quiet = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "WEAVER_FORGE_HOME": str(tmp_path), "TRACEPARENT": ""}
+    addopts = f"--junitxml=r.xml -p pytest_rerunfailures --reruns 2 {options}"
+    run(tmp_path, sys.executable, "-m", "pytest", PYTEST_ADDOPTS=addopts, **quiet)
+    names = known(tmp_path / "r.xml")
+    first = ["sub.test_m.TestK::test_k", "sub.test_m::test_flaky", "sub.test_m::test_p[1-c::d]"]
+    lists = Lists(run=("sub.test_m::test_gone", *first), rest=tuple(name for name in names if name not in first))
+    (tmp_path / "sub" / "test_new.py").write_text("def test_new(): pass\n", encoding="utf-8")
+
+    follow(tmp_path, "pytest", lists, {"PYTEST_ADDOPTS": addopts, **quiet})
+
+    ran = [json.loads(line) for line in (tmp_path / "ran.jsonl").read_text(encoding="utf-8").splitlines()][1:]
+    assert firsts(line["test_id"] for line in ran) == ["sub.test_new::test_new", *first]
+    assert set(names) == {*first, "sub.test_m::test_p[x]"}
+    assert known(tmp_path / "r.xml") == known(tmp_path / "ran.jsonl") == sorted(["sub.test_new::test_new", *first])
+    assert results(tmp_path / "r.xml", tmp_path / "ran.jsonl").height == len(first) + 1 + 1
