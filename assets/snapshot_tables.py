@@ -51,15 +51,19 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
         """Close it."""
         self._con.close()
 
+    def beside(self, extra: Mapping[str, pl.DataFrame]) -> None:
+        """Have other rows beside the stored ones: another question is asked of what was read."""
+        self._extra = extra
+
     def __getitem__(self, name: str) -> pl.DataFrame:
         """Read the table, once."""
         if name not in self._read:
-            table = self._tables[name]
-            frame = self._rows(table)
-            if name in self._extra:
-                frame = pl.concat([frame, self._extra[name]]).unique(table.key, keep="first", maintain_order=True)
-            self._read[name] = frame
-        return self._read[name]
+            self._read[name] = self._rows(self._tables[name])
+        frame = self._read[name]
+        if name not in self._extra:
+            return frame
+        new = self._extra[name].join(frame, on=self._tables[name].key, how="anti")
+        return pl.concat([frame, new.unique(self._tables[name].key, keep="first", maintain_order=True)], rechunk=False)
 
     def __contains__(self, name: object) -> bool:
         """Whether it is declared, or kept; nothing is read."""

@@ -9,7 +9,6 @@ import sys
 
 if __name__ == "__main__":
     name = sys.argv[1]
-    module = importlib.import_module(
-        "assets.measuring.ledger" if name.startswith("ledger_") else "assets.measuring.ingest"
-    )
+    family = name.partition("_")[0]
+    module = importlib.import_module(f"assets.measuring.{family if family in {'ledger', 'ranking'} else 'ingest'}")
     print(json.dumps(module.MEASURES[name](**json.loads(sys.argv[2]))))  # noqa: T201 - the protocol with the process above

@@ -27,7 +27,9 @@ OTHERS = {
     "ledger": "ledger_benchmark",
     "autonomy": "autonomy_benchmark",
     "replay": "replay_benchmark",
+    "selection": "selection_benchmark",
     "impact": "impact_benchmark",
+    "ranking": "ranking_benchmark",
     "insights": "insights_benchmark",
 }
 """What is measured beside the decisions, and the verb, a function in a module of its name, that does."""

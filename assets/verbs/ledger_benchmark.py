@@ -37,7 +37,7 @@ def ledger_benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emi
 
     def run(measure: str, **given: Any) -> dict[str, Any]:
         emit({"event": "progress", "step": group, "message": measure})
-        return _figures(settings, measure, given)
+        return figures(settings, measure, given)
 
     rows: list[tuple[str, Row]] = []
     for group in (name for name in GROUPS if name in names):
@@ -53,11 +53,16 @@ def ledger_benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emi
         "columns": COLUMNS,
         "rows": [[getattr(row, name) for name in COLUMNS] for _, row in rows],
     })  # fmt: skip
-    emit({"event": "result", "data": {"rows_there": n_rows, "rows": list(starmap(_said, rows))}})
+    emit({"event": "result", "data": {"rows_there": n_rows, "rows": list(starmap(said, rows))}})
     return SourceError.exit_code if any(row.failed for _, row in rows) else 0
 
 
-def _figures(settings: Settings, measure: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def figures(settings: Settings, measure: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """One measure's figures, of a process of its own.
+
+    Raises:
+        SourceError: If it failed.
+    """
     command = [str(settings.python), "-m", "assets.measuring", measure, json.dumps(given)]
     done = subprocess.run(command, cwd=settings.root, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -67,6 +72,7 @@ def _figures(settings: Settings, measure: str, given: Mapping[str, Any]) -> dict
     return figures
 
 
-def _said(group: str, row: Row) -> dict[str, Any]:
+def said(group: str, row: Row) -> dict[str, Any]:
+    """A row as data."""
     words = {name: getattr(row, name) for name in COLUMNS}
     return {"measure": group, **words, "measured": row.measured, "most": row.most, "least": row.least}

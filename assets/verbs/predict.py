@@ -20,7 +20,7 @@ from assets.resources import Emit
 from assets.snapshot_tables import SnapshotTables
 from weaver_forge.changes import core_changes
 from weaver_forge.changes.semantic_rows import semantic_rows
-from weaver_forge.contracts.decision import DecisionSpec, SubjectKind
+from weaver_forge.contracts.decision import DecisionSpec, Predictions, SubjectKind
 from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.table import Column
 from weaver_forge.contracts.tables.changes import (
@@ -54,8 +54,8 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
     kind = kind_for(spec, arguments.get("entity"), subject)
     now = settings.now()
     with open_snapshot(Path(arguments.get("snapshot") or settings.root)) as snapshot:
-        document = for_objective(_document(snapshot, spec, kind), kind, str(arguments.get("objective") or ""))
-        extra = _revision(spec, subject, arguments.get("repository"))
+        document = for_objective(document_of(snapshot, spec, kind), kind, str(arguments.get("objective") or ""))
+        extra = rows_of_revision(spec, subject, arguments.get("repository"))
         kept = kind.keeping.tables if kind.keeping else ()
         with SnapshotTables(snapshot.path, spec.reads, extra, kept) as tables:
             provenance = Provenance(
@@ -64,8 +64,7 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
                 data_as_of=tables.data_as_of(now),
                 sources_missing=_sources_missing(snapshot, spec),
             )
-            subjects = _subjects(kind, tables, subject, now)
-            said = predict_subjects(spec, kind, document, tables, subjects, provenance)
+            said = predict_from(spec, kind, document, tables, subject, provenance)
     with Ledger.open(settings.ledger_url) as ledger:
         if is_large(kind, said):
             said = put_down(settings.spool, ledger, spec, kind, said)
@@ -81,6 +80,23 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
         },
     })  # fmt: skip
     return 0
+
+
+def predict_from(
+    spec: DecisionSpec,
+    kind: SubjectKind,
+    document: Mapping[str, Any],
+    tables: SnapshotTables,
+    subject: Mapping[str, str],
+    provenance: Provenance,
+) -> Predictions:
+    """Predict what is asked about from a snapshot's tables, as of when it is asked; nothing is recorded.
+
+    Raises:
+        SourceError: If nothing is known about it.
+    """
+    subjects = _subjects(kind, tables, subject, provenance.made_at)
+    return predict_subjects(spec, kind, document, tables, subjects, provenance)
 
 
 def packed(rows: pl.DataFrame) -> dict[str, Any]:
@@ -103,7 +119,12 @@ def kind_for(spec: DecisionSpec, entity: object, subject: Mapping[str, str]) -> 
     raise UsageError(f"{spec.name} cannot be asked about {', '.join(subject) or 'nothing'}", do=f"Give {needed}")
 
 
-def _document(snapshot: Snapshot, spec: DecisionSpec, kind: SubjectKind) -> dict[str, Any]:
+def document_of(snapshot: Snapshot, spec: DecisionSpec, kind: SubjectKind) -> dict[str, Any]:
+    """What predicting needs, as a training exported it.
+
+    Raises:
+        NothingPublished: If no model was published.
+    """
     try:
         document: dict[str, Any] = json.loads(snapshot.artifact(spec.name, kind.entity))
     except KeyError as error:
@@ -128,7 +149,7 @@ def for_objective(document: dict[str, Any], kind: SubjectKind, objective: str) -
     return {**document, "model": model, "version": f"{document['version']}-{objective}"}
 
 
-def _revision(spec: DecisionSpec, subject: Mapping[str, str], repository: object) -> dict[str, pl.DataFrame]:
+def rows_of_revision(spec: DecisionSpec, subject: Mapping[str, str], repository: object) -> dict[str, pl.DataFrame]:
     """Core rows of the asked revision, read from the repository at hand; nothing where none is given."""
     if not repository or "revision" not in subject:
         return {}

@@ -20,7 +20,7 @@ from weaver_forge.hooks.rendering import Format, Lists
 from weaver_forge.hooks.revision import repository_at
 from weaver_forge.policy.leaving import Left
 
-BUDGET_S = 2.0
+BUDGET_S = 10.0
 """What computing an order now may take in all: later, running the tests would have been quicker."""
 SHOWN = 15
 
