@@ -4,7 +4,7 @@ Put here what connects the three; no arithmetic. Imports neither Dagster nor MLf
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from weaver_forge.hooks.asking import ChangedPaths
 from weaver_forge.hooks.rank_tests import Budget
 from weaver_forge.hooks.replay.comparing import Named, compare
 from weaver_forge.hooks.replay.deciding import Stage
+from weaver_forge.hooks.selecting.aim import Aim
 from weaver_forge.hooks.standing import Standings, read_standings
 from weaver_forge.ledger import Ledger
 from weaver_forge.policy import in_force, parse
@@ -43,12 +44,14 @@ class Request:
     Args:
         policies: Files to compare; today's policy where there are none.
         budgets: Name -> time budget of a ranking.
+        aims: Name -> what a selection is to reach.
         record: Whether predictions and outcomes go to the ledger.
     """
 
     window: Window
     policies: Sequence[Path] = ()
     budgets: Mapping[str, Budget] | None = None
+    aims: Mapping[str, Aim] = field(default_factory=dict)
     n_steps: int = STEPS
     hook: str = "ci"
     record: bool = False
@@ -101,7 +104,7 @@ def replay_kind(deployment: Deployment, spec: DecisionSpec, kind: SubjectKind, r
                 "action": stage.action["name"],
                 "on": stage.action["on"],
                 "doc": stage.action.get("doc", ""),
-                "policies": compare(policies, stage, rows, request.budgets or {}),
+                "policies": compare(policies, stage, rows, request.budgets or {}, request.aims),
             }
             for stage in stages
         ],

@@ -11,6 +11,7 @@ from assets.resources import Emit
 from models.replaying import STEPS, Window
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks.rank_tests import parse_budget
+from weaver_forge.hooks.selecting.aim import read_aim
 from weaver_forge.settings import Settings
 
 LAST = 200
@@ -20,8 +21,8 @@ LAST = 200
 def replay(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
     """Replay ``{"decision": name}``.
 
-    Optional: ``entity``, ``last`` or ``since``, ``until``, ``policies`` (files), ``budgets``, ``steps``, ``hook`` and
-    ``record``.
+    Optional: ``entity``, ``last`` or ``since``, ``until``, ``policies`` (files), ``budgets``, ``aims``, ``steps``,
+    ``hook`` and ``record``.
     """
     spec = load_spec(settings, str(arguments.get("decision") or ""))
     kinds = [kind for kind in spec.kinds if arguments.get("entity") in {None, "", kind.entity}]
@@ -56,6 +57,7 @@ def request_of(arguments: Mapping[str, Any], now: datetime) -> Request:
         window=Window(until=until or now, since=since, last=None if last is None else int(last)),
         policies=[Path(str(path)) for path in arguments.get("policies") or ()],
         budgets={text: parse_budget(text) for text in arguments.get("budgets") or ()},
+        aims={text: read_aim(text, where="--select") for text in arguments.get("aims") or ()},
         n_steps=n_steps,
         hook=str(arguments.get("hook") or "ci"),
         record=bool(arguments.get("record")),

@@ -12,6 +12,7 @@ from weaver_forge.cli.place import deployment
 Flag = Annotated[bool, Parameter(negative="")]
 Paths = Annotated[tuple[Path, ...], Parameter(negative="")]
 Budgets = Annotated[tuple[str, ...], Parameter(negative="")]
+_SHORT = {"tests": "test_selection"}
 
 
 def replay(
@@ -24,6 +25,7 @@ def replay(
     until: str | None = None,
     policy: Paths = (),
     budget: Budgets = (),
+    select: Budgets = (),
     steps: int | None = None,
     hook: str = "ci",
     format: Literal["text", "markdown"] = "text",  # noqa: A002 - the flag's name
@@ -33,13 +35,14 @@ def replay(
     """Re-run a decision over its past, point in time, and say what a policy would have done. Writes nothing.
 
     Args:
-        decision: Which decision, for example deploy_risk.
+        decision: Which decision, for example deploy_risk; tests is short for test_selection.
         entity: Of a decision with several kinds of subjects, this one only.
         last: The newest decisions whose outcomes are known; 200 where neither this nor --since is given.
         since: Predictions from this date or time on, UTC.
         until: Predictions up to this date or time, UTC.
         policy: A policy file; repeat it to see several side by side. Today's policy where none is given.
         budget: Of rankings: share of the expected time ("25%") or a time ("10m") to run at once; repeatable.
+        select: Of tests: what a selection is to reach, as "confidence 95%", "time 10m" or "target 25%"; repeatable.
         steps: Times at which the method is learnt anew within the window; 5 where nothing is said.
         hook: The enforcement point whose lots for the holdout are drawn.
         format: Text for the terminal, or Markdown for a pull request.
@@ -53,11 +56,12 @@ def replay(
         "until": until,
         "policies": [str(path.expanduser().absolute()) for path in policy],
         "budgets": list(budget),
+        "aims": list(select),
         "steps": steps,
         "hook": hook,
         "record": record,
     }
-    arguments = {"decision": decision, **{name: value for name, value in given.items() if value}}
+    arguments = {"decision": _SHORT.get(decision, decision), **{name: value for name, value in given.items() if value}}
     code, data = answer(deployment(), "replay", arguments)
     if data is None:
         return code

@@ -38,7 +38,7 @@ def _action(action: rows.Data) -> list[str]:
         return [title, _table(columns, [[row["policy"], *rows.capacity_cells(row)] for row in found])]
     is_low = action["on"] == "low"
     columns = ["policy", "view", "left for later" if is_low else "held", "caught", "escaped", "unstable", "escape rate"]
-    columns += ["minutes", "net"] if is_low else ["net"]
+    columns += ["went through", "minutes saved", "net"] if is_low else ["net"]
     parts = [title, _table(columns, [_cells(row, action["on"]) for row in found])]
     parts.append("\n".join(f"- {_plain(line)}" for line in rows.remarks(found, action["on"])))
     return parts + [_folded(row) for row in found if row["escapes"] and row["acted"]["subjects"]]
@@ -46,7 +46,8 @@ def _action(action: rows.Data) -> list[str]:
 
 def _cells(row: rows.Data, on: str) -> list[str]:
     cells = [row["policy"], row["view"], rows.acted(row, on), row["caught"], row["escaped"], row["unstable"]]
-    cells += [rows.escape_rate(row, on), *([rows.minutes(row)] if on == "low" else []), rows.net(row)]
+    cells += [rows.escape_rate(row, on), *([rows.went_through(row), rows.minutes(row)] if on == "low" else [])]
+    cells.append(rows.net(row))
     return [str(cell) for cell in cells]
 
 

@@ -74,8 +74,14 @@ def minutes(row: Data) -> str:
     found = row["money"]["minutes"]
     if found is None:
         return NONE
-    missing = row["money"]["n_without_duration"]
-    return f"{found} min" + (f" ({missing} of unknown length)" if missing else "")
+    missing, whole = row["money"]["n_without_duration"], row.get("minutes_in_all")
+    share = f" of {whole:g} ({float(found) / whole:.0%})" if whole else ""
+    return f"{found} min{share}" + (f" ({missing} of unknown length)" if missing else "")
+
+
+def went_through(row: Data) -> str:
+    """Failing runs of which nothing that ran at once would have failed."""
+    return "none" if not row["acted"]["subjects"] else str(row["went_through"]["text"])
 
 
 def net(row: Data) -> str:
@@ -94,6 +100,12 @@ def remarks(found: Sequence[Data], on: str) -> list[str]:
     said += [
         f"{row['policy']}: net is not known, {row['money']['note']}" for row in found if row["money"]["net"] is None
     ]
+    for row in found:
+        if row.get("whole"):
+            words = ", ".join(f"{n} by {name}" for name, n in row["whole"].items() if n)
+            said += [f"{row['policy']}: runs that were run whole: {words}"] if words else []
+    if on == "low":
+        said.append("went through: failing runs of which nothing that ran at once failed, bounded above at 95 %")
     keys = "skip_below" if on == "low" else "review_at or deny_at"
     judged = [row for row in found if row["verdicts"] is not None]
     said += [f"{row['policy']} sets no {keys}, so it acts on nothing" for row in judged if not row["thresholds"]]

@@ -69,7 +69,7 @@ def _policies(title: str, on: str, found: Sequence[rows.Data]) -> None:
     columns = ["policy", "view", "level", "verdicts", "held", "caught", "escaped", "unstable", "escape rate"]
     if on == "low":
         columns[4] = "left for later"
-    columns += ["minutes", "net"] if on == "low" else ["net"]
+    columns += ["went through", "minutes saved", "net"] if on == "low" else ["net"]
     columns.append("held out")
     text.group(title, text.table(columns, [_cells(row, on) for row in found]))
 
@@ -77,7 +77,7 @@ def _policies(title: str, on: str, found: Sequence[rows.Data]) -> None:
 def _cells(row: rows.Data, on: str) -> list[Any]:
     cells: list[Any] = [row["policy"], row["view"], rows.levels(row), rows.verdicts(row), rows.acted(row, on)]
     cells += [row["caught"], row["escaped"], row["unstable"], rows.escape_rate(row, on)]
-    cells += [rows.minutes(row), rows.net(row)] if on == "low" else [rows.net(row)]
+    cells += [rows.went_through(row), rows.minutes(row), rows.net(row)] if on == "low" else [rows.net(row)]
     return [*cells, rows.held_out(row)]
 
 

@@ -1,7 +1,7 @@
 """What hooks would have done under a policy: past predictions in, rulings, buckets and money out. Pure.
 
 * ``deciding`` puts the question of a hook to policy, one decision unit at a time, oldest first;
-* ``budget`` cuts an order of tests at a time budget instead;
+* ``budget`` cuts an order of tests at a time budget instead, ``selecting`` chooses a part of it as ``select`` does;
 * ``money`` says what that would have cost and saved, ``capacity`` the same of forecasts;
 * ``comparing`` puts policies side by side, as data.
 

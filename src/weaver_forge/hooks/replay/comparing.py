@@ -11,18 +11,21 @@ from typing import Any
 
 import polars as pl
 
-from weaver_forge.autonomy.accounting import ESCAPED, NEEDED, account, bucket
+from weaver_forge.autonomy.accounting import ESCAPED, NEEDED, account, bucket, is_unstable
 from weaver_forge.contracts.values import Verdict
 from weaver_forge.hooks.rank_tests import Budget
 from weaver_forge.hooks.replay import money
 from weaver_forge.hooks.replay.budget import at_budget
 from weaver_forge.hooks.replay.capacity import capacity
 from weaver_forge.hooks.replay.deciding import AS_EARNED, AS_ENFORCED, VIEWS, Decided, Stage, decide
+from weaver_forge.hooks.replay.selecting import at_aim
+from weaver_forge.hooks.selecting.aim import Aim, aim_of
 from weaver_forge.policy import Policy, Rule, effective
 from weaver_forge.policy.judging import said
-from weaver_forge.policy.money import WRONG_HOLD, Prices
+from weaver_forge.policy.money import MINUTE_MS, WRONG_HOLD, Prices
 
 AS_RANKED = "if the rest waited"
+_NO_AIMS: Mapping[str, Aim] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,13 @@ class Named:
 
 
 def compare(
-    policies: Sequence[Named], stage: Stage, rows: pl.DataFrame, budgets: Mapping[str, Budget]
+    policies: Sequence[Named],
+    stage: Stage,
+    rows: pl.DataFrame,
+    budgets: Mapping[str, Budget],
+    aims: Mapping[str, Aim] = _NO_AIMS,
 ) -> list[dict[str, Any]]:
-    """Judge the same predictions under each policy, as earned now and as if enforced, and at each time budget.
+    """Judge the same predictions under each policy, as earned now and as if enforced, at each budget and for each aim.
 
     Args:
         policies: At least one.
@@ -44,6 +51,7 @@ def compare(
         rows: A row a subject: key, predicted_at, prediction and baseline columns, unit, cluster, label columns and
             expected_duration_ms.
         budgets: Name -> time budget of a ranking; for actions that leave something for later.
+        aims: Name -> what a selection is to reach, beside those that the policies name.
     """
     if stage.action["on"] == "upper":
         return [_followed(named, stage, rows) for named in policies]
@@ -54,6 +62,12 @@ def compare(
             _ranked(name, budget, stage, rows, prices, order)
             for name, budget in budgets.items()
             for order in ("", "baseline_")
+        ]
+        found += [selected(name, aim, stage, rows, policies[0].policy) for name, aim in aims.items()]
+        found += [
+            selected(f"{aim.words} of {named.name}", aim, stage, rows, named.policy)
+            for named in policies
+            if (aim := _aim_of(named.policy, stage)) is not None
         ]
     return found
 
@@ -91,6 +105,47 @@ def _ranked(name: str, budget: Budget, stage: Stage, rows: pl.DataFrame, prices:
     }
 
 
+def _aim_of(policy: Policy, stage: Stage) -> Aim | None:
+    """What a policy itself asks of a selection; None where it says nothing."""
+    select = effective(policy, stage.decision, str(stage.action["name"])).select
+    return aim_of(confidence=None, time=None, target=None, policy=select) if select is not None else None
+
+
+def selected(
+    name: str, aim: Aim, stage: Stage, rows: pl.DataFrame, policy: Policy, *, rules: bool = True
+) -> dict[str, Any]:
+    """A selection as ``select`` makes it, as data.
+
+    Args:
+        name: What to call it.
+        aim: What to reach.
+        stage: What is common to all.
+        rows: As for :func:`compare`.
+        policy: Its protected paths and prices hold.
+        rules: Whether the rules of each change are asked; without, nothing needs to be known of changes.
+    """
+    rule = effective(policy, stage.decision, str(stage.action["name"]))
+    key = str(stage.kind["key"][-1])
+    made = at_aim(
+        rows.rename({key: "test_id"}),
+        aim,
+        changed_paths=stage.changed_paths,
+        protected=rule.protected_paths,
+        rules=rules,
+    )
+    marked = made.rows.rename({"test_id": key})
+    return {
+        "policy": f"select {name}",
+        "view": AS_RANKED,
+        "level": None,
+        "thresholds": [],
+        "verdicts": None,
+        **_figures(stage, marked, money.of_skipping(marked, rule.prices)),
+        "held_out": None,
+        "whole": {"insufficient_data": made.n_insufficient, **made.n_whole},
+    }
+
+
 def _figures(stage: Stage, rows: pl.DataFrame, saved: money.Saved) -> dict[str, Any]:
     acted = rows.filter(pl.col("is_acted"))
     counted = asdict(account(rows))
@@ -99,7 +154,30 @@ def _figures(stage: Stage, rows: pl.DataFrame, saved: money.Saved) -> dict[str, 
         **{name: counted[name] for name in ("caught", "escaped", "unstable", "failing_units", "escaped_units")},
         "escape_rate": counted["escape_rate"],
         "money": saved.as_data(),
+        **(_of_runs(rows) if stage.action["on"] == "low" else {}),
         "escapes": escapes(stage, rows),
+    }
+
+
+def _of_runs(rows: pl.DataFrame) -> dict[str, Any]:
+    """Whole runs: how many that failed would still have failed, and what all of them took.
+
+    A run that fails by one test although another of its failures was left for later is seen, so it is none that went
+    through; one all of whose failures were left is.
+    """
+    failed = (pl.col("outcome") == 1) & ~is_unstable()
+    seen = (pl.col("is_covered") & failed).any().over("unit", "predicted_at")
+    counted = account(rows.with_columns(is_covered=seen)).escape_rate
+    all_ms = rows["cost"].fill_null(0.0).fill_nan(0.0).sum()
+    return {
+        "went_through": {
+            "n": counted.n,
+            "units": counted.escaped,
+            "rate": counted.rate,
+            "upper": counted.upper,
+            "text": counted.text,
+        },
+        "minutes_in_all": round(float(all_ms) / float(MINUTE_MS), 2),
     }
 
 
