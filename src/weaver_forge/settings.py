@@ -231,18 +231,22 @@ def variable(name: str) -> str | None:
     return os.environ.get(name) or None  # noqa: TID251
 
 
-PIPELINE_MEMORY = {
+PIPELINE_ENVIRONMENT = {
     "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "OPENBLAS_NUM_THREADS": "1",
 }
-"""Environment of pipeline processes: freed memory is kept for the next chunk of rows, by Polars for seconds and by
+"""Environment of pipeline processes. Freed memory is kept for the next chunk of rows, by Polars for seconds and by
 the C library (numpy, ptars, Arrow too) up to a limit, before it is given back.
 
 Measured on an ingest: a third of its CPU went into asking the kernel for the same pages again. Without the limits
 the C library finds its own, better or worse from run to run: two to four times as many page faults. Arrow's own
-pools cost a tenth more CPU, for they know nothing of what the C library has free."""
+pools cost a tenth more CPU, for they know nothing of what the C library has free.
+
+Threads of numpy's products wait for each other by spinning. Where the cores are shared, as on most runners, a fit took
+twelve times as long with two of them as with one; on idle cores the tall, narrow products of the fits gain little."""
 
 
 def environment_with(**changes: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from weaver_forge.cli.pipeline import relay
 from weaver_forge.cli.place import deployment
 from weaver_forge.errors import ConfigurationError, UsageError
 from weaver_forge.hooks.revision import looks_like_commit, repository_at
-from weaver_forge.settings import PIPELINE_MEMORY, environment_with
+from weaver_forge.settings import PIPELINE_ENVIRONMENT, environment_with
 
 Json = Annotated[bool, Parameter(negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -196,7 +196,7 @@ def dev(*, port: int = 3000, host: str = "127.0.0.1") -> NoReturn:
         DAGSTER_DISABLE_TELEMETRY="1",
         WEAVER_FORGE_HOME=str(at.root),
         PYTHONPATH=str(at.root),
-        **PIPELINE_MEMORY,
+        **PIPELINE_ENVIRONMENT,
     )
     os.chdir(at.root)
     try:

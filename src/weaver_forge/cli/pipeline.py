@@ -16,7 +16,7 @@ from typing import Any
 
 from weaver_forge.cli import text
 from weaver_forge.errors import ConfigurationError, SourceError, UsageError, WeaverForgeError
-from weaver_forge.settings import PIPELINE_MEMORY, Settings, environment_with
+from weaver_forge.settings import PIPELINE_ENVIRONMENT, Settings, environment_with
 
 Event = dict[str, Any]
 _ERRORS: dict[Any, type[WeaverForgeError]] = {2: UsageError, 4: ConfigurationError, 5: SourceError}
@@ -125,7 +125,7 @@ def _start(
         PYTHONSAFEPATH="",
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
         MLFLOW_LOGGING_LEVEL="WARNING",
-        **PIPELINE_MEMORY,
+        **PIPELINE_ENVIRONMENT,
     )
     if not (settings.root / "assets" / "__main__.py").is_file():
         raise ConfigurationError(
