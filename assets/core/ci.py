@@ -19,6 +19,7 @@ from weaver_forge.contracts.tables.ci import (
     CORE_CI_RUNS,
     CORE_CI_SPAN_FILES,
     CORE_CI_TEST_CODE,
+    CORE_CI_TEST_DURATIONS,
     CORE_CI_TEST_RESULTS,
     CORE_CI_TEST_VERDICTS,
     RAW_GITHUB_ACTIONS_JOBS,
@@ -123,7 +124,14 @@ assets = [
     ),
     table_assets(
         "core_ci",
-        (CORE_CI_RUNS, CORE_CI_JOBS, CORE_CI_TEST_RESULTS, CORE_CI_TEST_VERDICTS, CORE_CI_RUN_ERRORS),
+        (
+            CORE_CI_RUNS,
+            CORE_CI_JOBS,
+            CORE_CI_TEST_RESULTS,
+            CORE_CI_TEST_VERDICTS,
+            CORE_CI_TEST_DURATIONS,
+            CORE_CI_RUN_ERRORS,
+        ),
         _write,
         deps=[table.name for table in (*_READS, *_MORE)],
     ),

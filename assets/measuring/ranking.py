@@ -25,8 +25,10 @@ from assets.verbs.predict import document_of, predict_from, rows_of_revision
 from weaver_forge.benchmarks.verdict_corpus import REPO, verdict_history
 from weaver_forge.contracts.decision import DecisionSpec, spec_as_data
 from weaver_forge.contracts.tables import BY_NAME
+from weaver_forge.contracts.tables.ci import CORE_CI_TEST_DURATIONS
 from weaver_forge.contracts.tables.ingest import RAW_INGEST_INPUTS
 from weaver_forge.hooks.rank_tests import ordered
+from weaver_forge.links.ci import test_durations
 from weaver_forge.settings import Settings, environment_with, find, load
 from weaver_forge.snapshot import open_snapshot
 from weaver_forge.warehouse import Warehouse
@@ -82,12 +84,13 @@ def ranking_fill(folder: str, n: int) -> Figures:
     assert kind.keeping is not None
     begun = time.perf_counter()
     warehouse = Warehouse(settings.warehouse, settings.lake)
-    for name, rows in {**tables, **kind.keeping.keep(tables, now)}.items():
+    durations = {CORE_CI_TEST_DURATIONS.name: test_durations(tables["core_ci__test_verdicts"])}
+    for name, rows in {**tables, **durations, **kind.keeping.keep(tables, now)}.items():
         declared = BY_NAME.get(name) or next(table for table in kind.keeping.tables if table.name == name)
         warehouse.replace(declared, rows)
     warehouse.publish(
         settings.published,
-        tables=[*spec.reads, *kind.keeping.tables, RAW_INGEST_INPUTS],
+        tables=[*spec.reads, *kind.keeping.tables, CORE_CI_TEST_DURATIONS, RAW_INGEST_INPUTS],
         specs=[spec_as_data(spec)],
         policy_text="",
         artifacts={f"{spec.name}__{kind.entity}": json.dumps(_document(spec)).encode()},

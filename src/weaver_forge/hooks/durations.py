@@ -9,7 +9,9 @@ from weaver_forge.errors import SourceError
 if TYPE_CHECKING:
     from weaver_forge.snapshot import Snapshot
 
-TESTS = "core_ci__test_verdicts"
+TESTS = "core_ci__test_durations"
+VERDICTS = "core_ci__test_verdicts"
+"""Where a snapshot of before has what tests take."""
 
 
 def known_durations(snapshot: "Snapshot | None", repo_id: str) -> dict[str, float | None]:
@@ -20,9 +22,10 @@ def known_durations(snapshot: "Snapshot | None", repo_id: str) -> dict[str, floa
     if snapshot is None:
         return {}
     where, parameters = ("where repo_id = ?", [repo_id]) if repo_id else ("", [])
-    sql = f"select test_id, avg(duration_ms) as duration_ms from {TESTS} {where} group by test_id"  # noqa: S608 - constants
     try:
-        rows = snapshot.rows(sql, parameters) if TESTS in snapshot.tables() else []
+        table = TESTS if TESTS in snapshot.tables() else VERDICTS
+        sql = f"select test_id, avg(duration_ms) as duration_ms from {table} {where} group by test_id"  # noqa: S608 - constants
+        rows = snapshot.rows(sql, parameters) if table in snapshot.tables() else []
     except (SourceError, duckdb.Error):  # why it cannot be read is the gate's to say: it asks it for predictions too
         return {}
     return {row["test_id"]: row["duration_ms"] for row in rows}

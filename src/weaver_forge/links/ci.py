@@ -16,6 +16,7 @@ from weaver_forge.contracts.tables.ci import (
     CORE_CI_PIPELINE_SPANS,
     CORE_CI_RUN_ERRORS,
     CORE_CI_RUNS,
+    CORE_CI_TEST_DURATIONS,
     CORE_CI_TEST_RESULTS,
     CORE_CI_TEST_VERDICTS,
     RAW_GITLAB_JOBS,
@@ -49,7 +50,7 @@ def core_ci(
     raw_gitlab_jobs: pl.DataFrame | None = None,
     pipeline_spans: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Make ``core_ci__runs``, ``__jobs``, ``__test_results``, ``__test_verdicts`` and ``__run_errors``.
+    """Make ``core_ci__runs``, ``__jobs``, ``__test_results``, ``_verdicts`` and ``_durations``, and ``__run_errors``.
 
     Args:
         raw_tests: ``raw_tests__results``.
@@ -66,15 +67,23 @@ def core_ci(
     rows = _linked(raw_tests, told, raw_commits)
     runs = pl.concat([provider, _report_runs(rows, provider)])
     results = _results(rows, runs)
+    verdicts = _verdicts(results)
     return {
         CORE_CI_RUNS.name: runs.sort("ended_at", *CORE_CI_RUNS.key),
         CORE_CI_JOBS.name: told_jobs(
             raw_jobs, empty(RAW_GITLAB_JOBS) if raw_gitlab_jobs is None else raw_gitlab_jobs, spans
         ),
         CORE_CI_TEST_RESULTS.name: shaped(CORE_CI_TEST_RESULTS, results),
-        CORE_CI_TEST_VERDICTS.name: _verdicts(results),
+        CORE_CI_TEST_VERDICTS.name: verdicts,
+        CORE_CI_TEST_DURATIONS.name: test_durations(verdicts),
         CORE_CI_RUN_ERRORS.name: _run_errors(rows, runs),
     }
+
+
+def test_durations(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """``core_ci__test_durations`` of all verdicts."""
+    mean = verdicts.group_by("repo_id", "test_id").agg(pl.col("duration_ms").mean())
+    return shaped(CORE_CI_TEST_DURATIONS, mean).sort(CORE_CI_TEST_DURATIONS.key)
 
 
 def _linked(raw_tests: pl.DataFrame, told: pl.DataFrame, raw_commits: pl.DataFrame) -> pl.DataFrame:

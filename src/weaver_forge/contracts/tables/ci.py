@@ -343,6 +343,19 @@ CORE_CI_TEST_VERDICTS = Table(
     key=("repo_id", "run_id", "test_id"),
 )
 
+CORE_CI_TEST_DURATIONS = Table(
+    layer="core",
+    source="ci",
+    entity="test_durations",
+    grain="test with what it takes, so that who orders tests need not read all verdicts",
+    columns=(
+        REPO_ID,
+        Column("test_id", "VARCHAR", "Test identity as in core_ci__test_results."),
+        Column("duration_ms", "DOUBLE", "Mean milliseconds over its verdicts; null when omitted.", nullable=True),
+    ),
+    key=("repo_id", "test_id"),
+)
+
 CORE_CI_RUN_ERRORS = Table(
     layer="core",
     source="ci",
