@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -170,6 +171,23 @@ def test_a_go_script_fails_as_its_tests_do_and_runs_the_others(tmp_path: Path) -
     assert "ok  \texample.com/m/b" in done.stdout
 
 
+def test_a_go_script_that_has_expired_runs_everything(tmp_path: Path) -> None:
+    needed("go")
+    (tmp_path / "go.mod").write_text("module example.com/m\n\ngo 1.19\n", encoding="utf-8")
+    go_file(tmp_path, "a", "TestOne", "TestTwo")
+    lists = Lists(
+        run=("example.com/m/a::TestOne",),
+        rest=("example.com/m/a::TestTwo",),
+        told={"expires_at": "2020-01-01T00:00:00Z"},
+    )
+    write_run(tmp_path / "now.sh", lists, "go")
+
+    said = run(tmp_path, "sh", "now.sh", "-v", GOTOOLCHAIN="local")
+
+    assert "this list has expired" in said
+    assert "--- PASS: TestTwo" in said
+
+
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>org.ex</groupId><artifactId>m</artifactId><version>1</version>
 <properties><maven.compiler.source>11</maven.compiler.source><maven.compiler.target>11</maven.compiler.target>
@@ -267,12 +285,16 @@ def test_jest_runs_files_in_order_without_the_rest_and_new_ones_first(tmp_path: 
 
     ran = re.findall(r"^PASS (\S+)", follow(tmp_path, "jest", lists, JUNIT), re.MULTILINE)
     alone = run(tmp_path, "npx", "jest", f"--testSequencer={tmp_path / 'order.cjs'}", "src/b.test.js", **JUNIT)
+    write_run(tmp_path / "old.cjs", replace(lists, told={"expires_at": "2020-01-01T00:00:00Z"}), "jest")
+    expired = run(tmp_path, "npx", "jest", f"--testSequencer={tmp_path / 'old.cjs'}", **JUNIT)
 
     assert len(names) == 8
     assert ran == [f"src/{name}.test.js" for name in ("new", "c", "a", "d", "new", "b")]
     assert "all 1 files may run later; none is left out" in alone
     assert "PASS src/b.test.js" in alone
-    assert [name for name in known(tmp_path / "junit.xml") if name not in names] == []
+    assert "this list has expired" in expired
+    assert expired.count("PASS src/") == 5
+    assert [name for name in known(tmp_path / "junit.xml") if "/new." not in name] == names
 
 
 PYTEST = """

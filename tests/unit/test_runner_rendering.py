@@ -1,7 +1,9 @@
 """Lists of tests as each runner takes them: what it cannot express is said, and an empty list never means all."""
 
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,3 +185,20 @@ def test_where_no_test_is_known_there_is_no_list(tmp_path: Path, capsys: pytest.
 
     assert not path.exists()
     assert "is not written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["go", "jest", "gradle"])
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ({}, "253402300799"),
+        ({"expires_at": None}, "253402300799"),
+        ({"expires_at": "2026-03-01T12:00:00Z"}, "1772366400"),
+        ({"expires_at": datetime(2026, 3, 1, 12)}, "1772366400"),
+    ],
+)
+def test_a_list_knows_until_when_it_holds(form: Format, said: dict[str, Any], seconds: str) -> None:
+    text = render(Lists(run=ONE[form][:1], told=said), form).text
+
+    assert text is not None
+    assert seconds in text

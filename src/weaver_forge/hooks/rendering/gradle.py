@@ -19,6 +19,10 @@ PART = 200
 _SCRIPT = """// An init script: gradle test --init-script FILE
 def parts = []
 {parts}
+if (System.currentTimeMillis() / 1000 >= {ends}) {{
+    println 'weaver-forge: WARNING: this list has expired: everything runs'
+    parts.clear()
+}}
 allprojects {{
     tasks.withType(Test).configureEach {{ task ->
         task.filter.failOnNoMatchingTests = false
@@ -49,7 +53,7 @@ def render(lists: Lists) -> Rendered:
     if not parts.run:
         return Rendered(text=None, use="")
     return Rendered(
-        text=_SCRIPT.format(parts="\n".join(_parts(list(parts.left)))),
+        text=_SCRIPT.format(ends=lists.ends_s, parts="\n".join(_parts(list(parts.left)))),
         use="gradle test --init-script FILE",
         notes=(
             *parts.notes(SHAPE, "methods, whose parameters are not told apart"),

@@ -24,6 +24,7 @@ const path = require('node:path');
 
 const ORDER = __ORDER__;
 const REST = new Set(__REST__);
+const ENDS = __ENDS__;
 const RANKS = new Map(ORDER.map((file, rank) => [file, rank]));
 
 // jest's own sequencer is a dependency of a dependency, and not every package manager lets one see it.
@@ -49,6 +50,10 @@ function fileOf(test) {
 
 module.exports = class extends own() {
   sort(tests) {
+    if (Date.now() / 1000 >= ENDS) {
+      console.error('weaver-forge: WARNING: this list has expired: everything runs, in no order');
+      return tests;
+    }
     const found = tests.map((test, place) => ({ test, place, file: fileOf(test) }));
     const kept = found.filter(({ file }) => !REST.has(file));
     if (found.length && !kept.length) {
@@ -86,7 +91,9 @@ def render(lists: Lists) -> Rendered:
     if parts.left:
         notes.append("new tests in files that are left out wait with them; new files run")
     return Rendered(
-        text=_SCRIPT.replace("__ORDER__", _array(parts.run)).replace("__REST__", _array(parts.left)),
+        text=_SCRIPT.replace("__ENDS__", str(lists.ends_s))
+        .replace("__ORDER__", _array(parts.run))
+        .replace("__REST__", _array(parts.left)),
         use="npx jest -i --testSequencer=FILE",
         notes=(*notes, "files run in order; within a file the order is jest's"),
     )

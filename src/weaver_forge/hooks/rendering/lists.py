@@ -6,8 +6,11 @@ what it cannot express, is said in that runner's module.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+NEVER_S = 253_402_300_799
+"""The last second of the year 9999."""
 FEW = 3
 """So many names are shown where there are more."""
 
@@ -20,7 +23,7 @@ class Lists:
         run: Test ids as ``core_ci__test_verdicts`` has them, first ones first.
         rest: Known tests that shall not run now.
         rows: Test id -> what is known of it, as ``rank-tests --json`` says it.
-        told: The whole answer without its lists: ``subject``, ``expires_at``, ``scope``.
+        told: The whole answer without its lists: ``subject``, ``expires_at`` (naive UTC), ``scope``.
         is_later: These are the lists of a later run: ``rest`` has run, and what it took with it, too.
     """
 
@@ -33,6 +36,14 @@ class Lists:
     def turned(self) -> "Lists":
         """The rest as what runs, for the file of what runs later."""
         return Lists(run=self.rest, rest=self.run, rows=self.rows, told=self.told, is_later=not self.is_later)
+
+    @property
+    def ends_s(self) -> int:
+        """When the lists cease to hold, seconds since 1970; ``NEVER_S`` where that is not said."""
+        said = self.told.get("expires_at")
+        if not said:
+            return NEVER_S
+        return int(datetime.fromisoformat(str(said).removesuffix("Z")).replace(tzinfo=UTC).timestamp())
 
     def parts(self, unit: Callable[[str], str | None]) -> "Parts":
         """What runs and what is left out, in units of a runner, in order.
