@@ -12,7 +12,6 @@ from weaver_forge.cli import text
 from weaver_forge.cli.autonomy import user
 from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import SourceError, UsageError, WeaverForgeError
-from weaver_forge.hooks.durations import TESTS
 from weaver_forge.hooks.facts import instant, plain
 from weaver_forge.hooks.publishing_quarantine import publish_quarantine
 from weaver_forge.hooks.quarantine import (
@@ -28,6 +27,7 @@ from weaver_forge.hooks.quarantine import (
     unstable,
 )
 from weaver_forge.hooks.revision import repository_at
+from weaver_forge.hooks.selecting.reading import TESTS
 from weaver_forge.ledger import Ledger
 from weaver_forge.ledger import spool as ledger_spool
 from weaver_forge.ledger.queries_quarantine import quarantines

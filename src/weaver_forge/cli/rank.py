@@ -84,7 +84,7 @@ def rank_tests(
     answer = ci_gate.gate(request, around, choose)
     (ranking,) = made
     whole = answer_as_data(answer, rows=0)
-    lists = _lists(ranking, whole)
+    lists = lists_of(ranking, whole)
     if run_file is not None:
         write_run(run_file, lists, format)
     if rest_file is not None:
@@ -120,7 +120,8 @@ def _as_data(test: RankedTest) -> dict[str, Any]:
     }
 
 
-def _lists(ranking: Ranking, whole: Mapping[str, Any]) -> Lists:
+def lists_of(ranking: Ranking, whole: Mapping[str, Any]) -> Lists:
+    """The lists as a renderer takes them, with the whole answer beside them."""
     data = ranking_as_data(ranking)
     rows = {row["test_id"]: row for row in (*data.pop("run"), *data.pop("rest"))}
     run, rest = (tuple(test.test_id for test in tests) for tests in (ranking.run, ranking.rest))

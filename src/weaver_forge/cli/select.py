@@ -10,12 +10,14 @@ from cyclopts import Parameter
 from weaver_forge import settings
 from weaver_forge.cli import text
 from weaver_forge.cli.gate import computing, paths_of, refusal, revision_of
+from weaver_forge.cli.lists import PLAIN, write_rest, write_run
 from weaver_forge.cli.place import Place, place
-from weaver_forge.cli.rank import BUDGET_S, SHOWN, ranking_as_data
+from weaver_forge.cli.rank import BUDGET_S, SHOWN, lists_of, ranking_as_data
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
 from weaver_forge.hooks.quarantine import read_quarantine
+from weaver_forge.hooks.rendering import Format
 from weaver_forge.hooks.revision import LocalRepository, repository_at
 from weaver_forge.hooks.selecting.aim import Aim, aim_of
 from weaver_forge.hooks.selecting.always import fired
@@ -27,7 +29,6 @@ from weaver_forge.hooks.selecting.telling import (
     curve_as_data,
     curve_lines,
     estimate_lines,
-    listed,
     selection_as_data,
 )
 from weaver_forge.policy import Rule, effective
@@ -48,9 +49,10 @@ def select(
     time: str | None = None,
     target: str | None = None,
     objective: Objective | None = None,
+    run_file: Path | None = None,
     rest: Path | None = None,
     curve: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
-    format: Literal["ids", "json"] = "ids",  # noqa: A002 - the flag's name
+    format: Format = "ids",  # noqa: A002 - the flag's name
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
     hook: str = "ci",
     on_demand: bool = True,
@@ -73,16 +75,19 @@ def select(
         time: Expected time of the selected tests, like "10m".
         target: Share of the expected time of all tests, like "25%".
         objective: Order for the most failures a minute (time), a test (failures), or within a quarter of the time.
+        run_file: Write the tests to run now here; where none is known there is no such file: run the whole suite.
         rest: Write the tests to run later here; they must still run, or nobody learns of their failures.
         curve: Write the confidence curve with today's operating point: FILE.svg or FILE.png (drawn by the deployment's
             pipeline), FILE.json, FILE.txt, or "-" to print it in place of the ids.
-        format: Form of the rest list and of standard output: a test id a line, or JSON.
+        format: Form of the files, and of standard output: a test id a line, JSON, or what a runner takes.
         from_: A deployment, its published folder, or one snapshot file; wins over the deployment found from here.
         hook: Name of this enforcement point.
         on_demand: Whether an order may be computed now where none is published.
         spool: Folder for the decision where no ledger is in reach.
         json: Print the whole answer as JSON.
     """
+    if format not in PLAIN and run_file is None:
+        raise UsageError(f"{format} is the form of a file", where="--format", do="Say which: --run-file FILE")
     at = place(from_)
     repository = repository_at(Path.cwd())
     around = at.circumstances(spool=spool, on_demand=None)
@@ -106,12 +111,14 @@ def select(
     chooser = _Chooser(at, around, aim, wanted, rule, repository)
     answer = ci_gate.gate(request, around, chooser)
     selection = chooser.made
-    if rest is not None:
-        rest.parent.mkdir(parents=True, exist_ok=True)
-        rest.write_text(_rest_text(selection, format), encoding="utf-8")
     data = curve_as_data(selection.past, selection)
-    inside = quarantined_here(at, answer)
-    _hand_out(answer, selection, data, inside, form="json" if json else format, curve=curve == "-")
+    whole = whole_answer(answer, selection, data, quarantined_here(at, answer))
+    lists = lists_of(selection.ranking, whole)
+    if run_file is not None:
+        write_run(run_file, lists, format)
+    if rest is not None:
+        write_rest(rest, lists, format)
+    _hand_out(answer, selection, data, whole, form="json" if json else format, curve=curve == "-")
     if curve not in {None, "-"}:
         _write_curve(at, Path(str(curve)), data)
     for line in github.report(answer, settings.variable, _summary(selection)):
@@ -167,11 +174,16 @@ def _of_policy(rule: Rule) -> str:
     return said if isinstance(said, str) else ""
 
 
-def _rest_text(selection: Selection, form: str) -> str:
-    ranking = selection.ranking
-    if form == "ids":
-        return listed([test.test_id for test in ranking.rest])
-    return dumps(ranking_as_data(ranking)["rest"], indent=2)
+def whole_answer(
+    answer: ci_gate.GateAnswer, selection: Selection, data: dict[str, Any], inside: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Everything but the lists, as JSON."""
+    return {
+        **answer_as_data(answer, rows=0),
+        **selection_as_data(selection),
+        "curve": data["curve"] if selection.past.enough() else [],
+        "quarantined": inside,
+    }
 
 
 def quarantined_here(at: Place, answer: ci_gate.GateAnswer) -> list[dict[str, Any]]:
@@ -188,17 +200,14 @@ def _hand_out(
     answer: ci_gate.GateAnswer,
     selection: Selection,
     data: dict[str, Any],
-    inside: list[dict[str, Any]],
+    whole: dict[str, Any],
     *,
     form: str,
     curve: bool,
 ) -> None:
     """The lists for a program on standard output, the story for a person on standard error."""
     if form == "json":
-        text.as_json(
-            {**answer_as_data(answer, rows=0), **ranking_as_data(selection.ranking), **selection_as_data(selection),
-             "curve": data["curve"] if selection.past.enough() else [], "quarantined": inside}
-        )  # fmt: skip
+        text.as_json({**whole, **ranking_as_data(selection.ranking)})
     elif curve:
         for line in curve_lines(data):
             text.out(line)

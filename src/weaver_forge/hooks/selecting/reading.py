@@ -10,12 +10,13 @@ import duckdb
 
 from weaver_forge.contracts.decision import PAST_BASELINE
 from weaver_forge.errors import SourceError
-from weaver_forge.hooks.durations import TESTS
 from weaver_forge.hooks.selecting.past import Past, past_of, past_run
 
 if TYPE_CHECKING:
     from weaver_forge.hooks.subject import Kind
     from weaver_forge.snapshot import Snapshot
+
+TESTS = "core_ci__test_verdicts"
 
 
 def orders_of(snapshot: "Snapshot | None", kind: "Kind", repo_id: str) -> dict[str, Past]:

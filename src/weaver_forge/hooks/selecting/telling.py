@@ -3,7 +3,7 @@
 Put here what is said. Where it is printed is ``cli``'s, the figure is drawn where the pipeline is installed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from weaver_forge.hooks.selecting.past import Estimate, Past, curve
@@ -116,8 +116,3 @@ def _estimate(found: Estimate | None, past: Past) -> dict[str, Any]:
 
 def _percent(value: float) -> str:
     return f"{value * 100:3.0f}%"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Ids, one a line."""
-    return "".join(f"{name}\n" for name in names)
