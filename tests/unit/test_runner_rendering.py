@@ -100,9 +100,19 @@ def test_go_keeps_a_test_whose_subtest_shall_run() -> None:
 
     assert said.text is not None
     assert '\nwithout m/a TestB "$@"\n' in said.text
-    assert "grep -vxF -e 'm/a\nm/c'" in said.text
+    assert "\nknown='m/a\nm/c'\n" in said.text
     assert "1 of 3 tests left for later run all the same" in "; ".join(said.notes)
     assert "left out whole, with what is new in them: 1" in "; ".join(said.notes)
+
+
+def test_go_runs_a_package_whole_of_which_a_command_line_does_not_take_the_names() -> None:
+    rest = tuple(f"m/a::Test{'A' * 60}{n}" for n in range(2500))
+
+    said = render(Lists(run=("m/a::TestA",), rest=rest), "go")
+
+    assert said.text is not None
+    assert '\nall m/a "$@"\n' in said.text
+    assert "run whole: 1" in "; ".join(said.notes)
 
 
 def test_go_quotes_what_a_shell_would_take_otherwise() -> None:

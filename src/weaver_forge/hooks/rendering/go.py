@@ -15,7 +15,7 @@ import re
 from shlex import quote
 
 from weaver_forge.errors import UsageError
-from weaver_forge.hooks.rendering.lists import Lists, Rendered, by_unit, parted
+from weaver_forge.hooks.rendering.lists import ARGUMENT_BYTES, Lists, Rendered, by_unit, parted
 
 SHAPE = "as tests of Go are (example.com/m/package::TestName)"
 
@@ -64,9 +64,9 @@ without() {{
   [ -z "$kept" ] || go test "$@" -run "^($kept)\$" "$package" || failed=$?
 }}
 
-# Packages that no list names are new and run first.
-new=$(printf '%s\n' "$here" | grep -vxF -e {known})
-for package in $new; do
+# Packages that no list names are new and run first: what stands once in three lists is in the last one alone.
+known={known}
+for package in $(printf '%s\n' "$known" "$known" "$here" | sort | uniq -u); do
   all "$package" "$@"
 done
 {commands}
@@ -96,11 +96,17 @@ def render(lists: Lists) -> Rendered:
     notes = parts.notes(SHAPE, "tests, as subtests do")
     if whole := sum(package not in run for package in left):
         notes.append(f"packages left out whole, with what is new in them: {whole}")
+    names = {package: "|".join(left.get(package, ())) for package in run}
+    too_long = [package for package, said in names.items() if len(said.encode()) > ARGUMENT_BYTES]
+    if too_long:
+        notes.append(
+            f"packages with more tests to leave out than a command line takes, which run whole: {len(too_long)}"
+        )
     commands = [
-        f'without {quote(package)} {quote("|".join(left[package]))} "$@"'
-        if package in left
-        else f'all {quote(package)} "$@"'
-        for package in run
+        f'all {quote(package)} "$@"'
+        if not said or package in too_long
+        else f'without {quote(package)} {quote(said)} "$@"'
+        for package, said in names.items()
     ]
     known = quote("\n".join({**run, **left}))
     return Rendered(

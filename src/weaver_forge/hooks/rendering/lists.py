@@ -11,6 +11,8 @@ from typing import Any
 
 NEVER_S = 253_402_300_799
 """The last second of the year 9999."""
+ARGUMENT_BYTES = 120_000
+"""Linux passes no argument of 128 KiB and more on; other systems less."""
 FEW = 3
 """So many names are shown where there are more."""
 

@@ -16,11 +16,9 @@ import re
 from collections.abc import Iterable
 
 from weaver_forge.errors import UsageError
-from weaver_forge.hooks.rendering.lists import Lists, Rendered, by_unit, parted
+from weaver_forge.hooks.rendering.lists import ARGUMENT_BYTES, Lists, Rendered, by_unit, parted
 
 SHAPE = "as tests of the JVM are (org.ex.ATest::method)"
-ARGUMENT_BYTES = 120_000
-"""Linux passes no argument of 128 KiB and more on; other systems less."""
 
 _CLASS = re.compile(r"[^\W\d][\w$]*(\.[^\W\d][\w$]*)*")
 _SPECIAL = re.compile(r"""[,+#*!%\\/\s'"]""")
