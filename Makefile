@@ -36,8 +36,9 @@ demo: setup
 	$(BIN)/weaver-forge demo demo
 
 # Two files at a time: tests of one file share what they set up. In their order, in which the long ones come first.
+# Threads of numpy's products spin while they wait for each other, as pipeline processes know (weaver_forge.settings).
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The next major DuckDB, in an environment of its own: stores, contracts and whatever computes in SQL.
 test-duckdb2: setup

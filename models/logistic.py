@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.threads import one_thread
-
 Floats = NDArray[np.float64]
 
 MAX_STEPS = 40
@@ -185,7 +183,6 @@ def _range(x: Floats, tail: float) -> tuple[Floats, Floats]:
     return low, high
 
 
-@one_thread()
 def _newton(z: Floats, y: Floats, w: Floats, mean: Floats, base_rate: float, penalty: float) -> tuple[Floats, float]:
     """Penalised maximum likelihood by Newton steps; the intercept is held by two examples at the base rate."""
     varies = (z != 0).any(axis=0)  # what never varies stays where it is held

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.logistic import Floats
-from models.threads import one_thread
 
 Indices = NDArray[np.intp]
 
@@ -136,7 +135,6 @@ def _standardised(x: Floats, center: Floats, scale: Floats, low: Floats, high: F
     return np.where(np.isfinite(x), (np.clip(x, low, high) - center) / scale, 0.0)
 
 
-@one_thread()
 def _newton(z: Floats, weight: Floats, mean: Floats, penalty: float) -> Floats:
     """Least penalised loss of ``log(1 + exp(-z beta))`` by Newton steps, halved until they help."""
 

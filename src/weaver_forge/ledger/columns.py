@@ -148,9 +148,7 @@ def _both(
         theirs = f"{theirs} and r.batch_seq <= :until" if theirs else "where r.batch_seq <= :until"
         their_parameters = {**their_parameters, "until": until}
     outcome_part = Part(OUTCOMES.kind, theirs, their_parameters, (*places, "maturity", *outcome))
-    parts = [
-        Part("predictions", half, parameters, (*wanted, *places)) for half in _halves(ledger, n_predictions, mine)
-    ]
+    parts = [Part("predictions", half, parameters, (*wanted, *places)) for half in _halves(ledger, n_predictions, mine)]
     outcomes, *frames = side_by_side(ledger, [outcome_part, *parts], apart=n_predictions >= _APART)
     return lib.concat(frames).sort("batch_seq", "position"), newest_of(outcomes, outcome)
 
