@@ -88,7 +88,8 @@ def _publish(settings: Settings, repo_id: str, revisions: list[str]) -> None:
     made = {
         "predicted_at": NOW, "made_at": NOW - timedelta(hours=1), "data_as_of": NOW, "resolve_by": NOW,
         "origin": "live", "model_name": "m", "model_version": "1", "is_baseline": False, "baseline_name": "b",
-        "evidence": "[]", "feature_sha256": "", "sources_missing": "[]", "baseline_probability": 0.1, "baseline_score": 0.0,
+        "evidence": "[]", "feature_sha256": "", "sources_missing": "[]", "baseline_probability": 0.1,
+        "baseline_score": 0.0,
     }  # fmt: skip
     rows = [
         {**made, "repo_id": repo_id, "revision": revision, "test_id": name, "prediction_id": f"{revision[:8]}-{name}",
