@@ -357,10 +357,13 @@ def test_a_record_that_fails_leaves_the_order_as_it_is(project: Path, mode: str)
     options = ("--weaver-mode", mode, "--weaver-from", "ranking.json", "--junitxml=r.xml")
 
     cannot = run(project, *options, "--weaver-record", "file/ran.jsonl")
-    full = run(project, *options, "--weaver-record", "/dev/full", "-v")
+    full = run(project, *options, "--weaver-record", "/dev/full", "-v", "-W", "error")
+    spans = ("--weaver-record", "ran.jsonl", "--weaver-spans")
+    no_spans = run(project, *options, *spans, "file/spans.jsonl", "-W", "error")
+    full_spans = run(project, *options, *spans, "/dev/full", "-W", "error")
 
     names = ("new", "c", "x", "a", "d") if mode == "order" else ("new", "x", "a")
-    for done in (cannot, full):
+    for done in (cannot, full, no_spans, full_spans):
         assert done.returncode == 0, done.stdout
         assert f"{len(names)} passed" in done.stdout
         assert done.stdout.count("WARNING") == 1

@@ -24,8 +24,9 @@ def test_a_run_of_github_names_everything_and_the_trace_follows_from_it() -> Non
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("checked_out", "revision"), [((HEAD, MERGED), MERGED), ((HEAD,), HEAD), ((), "")])
+@pytest.mark.parametrize(("checked_out", "revision"), [((HEAD, MERGED), MERGED), ((HEAD,), ""), ((), "")])
 def test_a_pull_request_is_known_by_its_head_not_by_the_merge(checked_out: tuple[str, ...], revision: str) -> None:
+    """A shallow clone has the merge alone: then the run says what it was of."""
     run = found({**GITHUB, "GITHUB_REF": "refs/pull/7/merge"}, checked_out)
 
     assert run.revision == revision

@@ -86,10 +86,10 @@ def _gitlab(variable: Variable) -> CiRun:
 
 
 def _tested(variable: Variable, checked_out: Sequence[str]) -> str:
-    """What is checked out; the head of the pull request where GitHub has merged it for the test."""
-    if len(checked_out) > 1 and _MERGE.fullmatch(variable("GITHUB_REF") or ""):
-        return checked_out[1]
-    return checked_out[0] if checked_out else ""
+    """What is checked out. Nobody else knows the merge that GitHub tests a pull request as: its head, or nothing."""
+    if _MERGE.fullmatch(variable("GITHUB_REF") or ""):
+        return next(iter(checked_out[1:]), "")
+    return next(iter(checked_out), "")
 
 
 def _whole(revision: str | None) -> str:

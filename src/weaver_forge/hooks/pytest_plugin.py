@@ -160,6 +160,7 @@ class Leading(Choosing):
             try:
                 self._recorder.take(report)
             except Exception as error:  # noqa: BLE001 - never breaks a run; it is said
+                self._recorder.abandon()
                 self._recorder = None
                 self._problems.append(f"the record ends here: {_words(error)}")
                 self._warn()

@@ -7,6 +7,7 @@ hears of all workers writes.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,8 @@ from weaver_forge.hooks.ci_run import CiRun, ci_run
 from weaver_forge.hooks.revision import checked_out, repository_at
 
 SPANS_A_LINE = 500
+SPANS_WAIT_NS = 2 * 10**9
+"""Spans of a run that is killed are lost for so long a time of tests, at most."""
 VERSION = 1
 """Of the record's form, in its first line."""
 
@@ -78,15 +81,17 @@ class Recorder:
     """
 
     def __init__(self, tests: Path, spans: Path, session: Session) -> None:
-        self._tests = _opened(tests)
         self._trace, self._run = session.trace, session.run
-        self._spans = _opened(spans) if session.trace is not None else None
-        self._tests.write(json.dumps(session.as_line()) + "\n")
-        self._tests.flush()
+        with ExitStack() as opened:
+            self._tests = opened.enter_context(_opened(tests))
+            self._spans = opened.enter_context(_opened(spans)) if session.trace is not None else None
+            self._tests.write(json.dumps(session.as_line()) + "\n")
+            self._tests.flush()
+            self._files = opened.pop_all()
         self._open: dict[tuple[str, str], Attempt] = {}
         self._numbers: Counter[str] = Counter()
         self._waiting: list[dict[str, Any]] = []
-        self._session, self._from, self._to = "", 0, 0
+        self._session, self._from, self._to, self._flushed = "", 0, 0, 0
         self.n_attempts = 0
 
     def tell_junit(self, plugins: Iterable[Any]) -> None:
@@ -125,16 +130,17 @@ class Recorder:
         Raises:
             OSError: If it cannot be written.
         """
-        try:
+        with self._files:
             for key in list(self._open):
                 self._finish(key)
             if self._trace is not None and self._session:
                 self._waiting.append(session_span(self._trace, self._session, self._from, self._to, is_ok=is_ok))
             self._flush()
-        finally:
-            for file in (self._tests, self._spans):
-                if file is not None:
-                    file.close()
+
+    def abandon(self) -> None:
+        """Write no more: something could not be written, which has been said. A file left open is a warning later."""
+        with suppress(OSError):
+            self._files.close()
 
     def _finish(self, key: tuple[str, str]) -> None:
         attempt = self._open.pop(key, None)
@@ -157,14 +163,14 @@ class Recorder:
         span = span_of(attempt, self._trace, self._session)
         if span is not None:
             self._waiting.append(span)
-        if len(self._waiting) >= SPANS_A_LINE:
+        if len(self._waiting) >= SPANS_A_LINE or self._to - (self._flushed or self._from) >= SPANS_WAIT_NS:
             self._flush()
 
     def _flush(self) -> None:
         if self._spans is not None and self._waiting:
             self._spans.write(json.dumps(request_of(self._waiting, self._run)) + "\n")
             self._spans.flush()
-            self._waiting = []
+            self._waiting, self._flushed = [], self._to
 
 
 def _opened(path: Path) -> IO[str]:
