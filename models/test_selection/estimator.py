@@ -19,6 +19,7 @@ from models.test_selection.change_links import CLASSES, LINKS
 from models.test_selection.design import CHANCE, CHANGED, ORDER, RATES, design, duration_rank, prior, stacked, usual
 from models.test_selection.evidence import evidence
 from models.test_selection.objectives import Objective
+from models.test_selection.patience import duration, patience
 from models.test_selection.thinning import thinned
 from models.test_selection.verdict_history import PRIOR_RATE
 from weaver_forge.contracts.decision import Artifact, Predictions
@@ -67,7 +68,7 @@ def fit(objective: Objective) -> Callable[[pl.DataFrame, pl.DataFrame, np.random
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What a fit reads, oldest first: columns of both fits, outcome, ranking, weight and expected duration, by row."""
+    """What a fit reads, oldest first, by row: columns of both fits, outcome, ranking, weight and expected durations."""
 
     chance: Floats
     order: Floats
@@ -75,6 +76,7 @@ class _Past:
     unit: NDArray[np.intp]
     weight: Floats
     duration: Floats
+    patience: Floats
 
 
 def _read(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Generator) -> tuple[int, _Past, float]:
@@ -88,7 +90,9 @@ def _read(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Generator
     # Places by duration are those within the whole ranking, not within what was drawn of it.
     columns = design(rows, duration_rank(features)[known["at"].gather(kept).to_numpy()])
     chance, order = stacked(columns, CHANCE), stacked(columns, ORDER)
-    past = _Past(chance, order, y[kept], unit[kept].astype(np.intp), weight, _duration(rows))
+    # The same holds for what a long test is.
+    waits = patience(features)[known["at"].gather(kept).to_numpy()]
+    past = _Past(chance, order, y[kept], unit[kept].astype(np.intp), weight, duration(rows), waits)
     return known.height, past, float(y.sum())
 
 
@@ -114,7 +118,13 @@ def _calibrated(past: _Past, rng: np.random.Generator) -> tuple[logistic.Linear,
     newness = np.concatenate(fresh)
     slope, shift = logistic.stretch(z, y[later], past.weight[later] * newness / newness.max())
     choice = objectives.choose(
-        y[later], unit[later], slope * z + shift, np.concatenate(values), past.duration[later], past.weight[later]
+        y[later],
+        unit[later],
+        slope * z + shift,
+        np.concatenate(values),
+        past.duration[later],
+        past.patience[later],
+        past.weight[later],
     )
     return replace(linear, slope=slope, shift=shift), choice
 
@@ -158,7 +168,7 @@ def _with_stated(fitted: logistic.Linear, x: Floats) -> logistic.Linear:
 
 def _undecided() -> dict[str, Any]:
     nothing = np.zeros(0)
-    return objectives.choose(nothing, np.zeros(0, np.intp), nothing, nothing, nothing, nothing)
+    return objectives.choose(nothing, np.zeros(0, np.intp), *[nothing] * 5)
 
 
 def predict(artifact: Artifact, features: pl.DataFrame) -> Predictions:
@@ -192,14 +202,14 @@ def _scores(
     """The order of each objective, by its share of the learnt order and its wait of long tests."""
     log_odds = parts.sum(axis=1) + model.slope * model.intercept + model.shift
     value = pairwise.Order.from_data(artifact["order"]).value(stacked(columns, tuple(artifact["order_columns"])))
-    duration = _duration(features)
+    taken, waits = duration(features), patience(features)
     scores = {
-        name: objectives.score(share, wait, log_odds, value, duration)
+        name: objectives.score(share, wait, log_odds, value, waits if name == "time" else taken)
         for name, (share, wait) in artifact["choice"].items()
     }
     ranking = features.select(pl.struct("repo_id", "revision", "predicted_at").rank("dense")).to_series().to_numpy()
-    whole = np.bincount(ranking, weights=duration)[ranking]
-    return {**scores, "budget": objectives.in_budget(scores["budget"], duration, whole)}
+    whole = np.bincount(ranking, weights=taken)[ranking]
+    return {**scores, "budget": objectives.in_budget(scores["budget"], taken, whole)}
 
 
 def fit_baseline(features: pl.DataFrame, labels: pl.DataFrame, rng: np.random.Generator) -> Artifact:
@@ -264,14 +274,6 @@ def _without_failures(past: _Past) -> logistic.Linear:
             known = chance[np.isfinite(chance[:, i]), i]
             center[i] = known.mean() if known.size else at_prior
     return logistic.prior_only(prior(CHANCE), rate, center)
-
-
-def _duration(features: pl.DataFrame) -> Floats:
-    """Expected milliseconds, the usual one where none is known."""
-    duration = features["expected_duration_ms"].cast(pl.Float64)
-    typical = duration.median()
-    usual = float(typical) if isinstance(typical, int | float) else 1.0
-    return duration.fill_null(usual).to_numpy()
 
 
 def _bucket(features: pl.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

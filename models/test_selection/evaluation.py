@@ -128,6 +128,7 @@ def measure(name: str, protocol: str, judged: pl.DataFrame, rng: np.random.Gener
             by_time = _rows(name, protocol, metric, frame.with_columns(score="score_time"), rng)[0]
             gain = _over_random(rows[-1])
             rows += [{**by_time, "metric": "first_failure_position_by_time"}, gain]
+            rows.append({**_over_random(by_time), "metric": "first_failure_gain_by_time"})
     return rows
 
 

@@ -22,8 +22,10 @@ SHARES = (0.5, 0.0, 1.0)
 WAITS = (0.25, 0.5, 0.75, 1.0)
 """Power of the duration by which a chance is divided; 1 would be right if chances were known exactly."""
 
-DEFAULTS: dict[str, tuple[float, float]] = {"failures": (0.5, 0.0), "time": (0.5, 0.75), "budget": (0.5, 0.5)}
-"""What holds until the history says otherwise by more than a standard error."""
+DEFAULTS: dict[str, tuple[float, float]] = {"failures": (0.5, 0.0), "time": (0.5, 0.5), "budget": (0.5, 0.5)}
+"""What holds until the history says otherwise by more than :data:`SURE` standard errors."""
+
+SURE = 2.0
 
 BUDGET = 0.25
 """Share of the suite's time for which the objective ``budget`` orders."""
@@ -43,7 +45,7 @@ def score(share: float, wait: float, log_odds: Floats, value: Floats, duration: 
         wait: Power of the duration.
         log_odds: Log-odds of the probability.
         value: Of the learnt order, in log-odds too.
-        duration: Expected milliseconds, without missing ones.
+        duration: Milliseconds by which it waits, without missing ones.
     """
     result: Floats = (1 - share) * log_odds + share * value - wait * np.log1p(duration)
     return result
@@ -62,7 +64,13 @@ def in_budget(order: Floats, duration: Floats, whole: Floats) -> Floats:
 
 
 def choose(
-    y: Floats, unit: NDArray[np.intp], log_odds: Floats, value: Floats, duration: Floats, weight: Floats
+    y: Floats,
+    unit: NDArray[np.intp],
+    log_odds: Floats,
+    value: Floats,
+    duration: Floats,
+    patience: Floats,
+    weight: Floats,
 ) -> dict[str, Any]:
     """Share and wait of each objective, by mean APFD, APFDc and recall within a quarter of the time.
 
@@ -72,6 +80,7 @@ def choose(
         log_odds: As said before the outcome was known.
         value: The same of the learnt order.
         duration: Expected milliseconds.
+        patience: Milliseconds that a test counts as in the order by time.
         weight: How many tests of its ranking and outcome each row stands for.
     """
     edges = np.append(np.flatnonzero(np.diff(unit, prepend=-1)), y.size)
@@ -85,7 +94,7 @@ def choose(
     rows = np.concatenate([np.arange(part.start, part.stop) for part in rankings])
     lengths = [part.stop - part.start for part in rankings]
     each = np.repeat(np.arange(len(rankings)), lengths)
-    kept = (y[rows], log_odds[rows], value[rows], duration[rows], weight[rows], each)
+    kept = (y[rows], log_odds[rows], value[rows], duration[rows], patience[rows], weight[rows], each)
     flat = {(share, 0.0): _by_ranking(share, 0.0, *kept) for share in SHARES}
     timed = {(share, wait): _by_ranking(share, wait, *kept) for share in SHARES for wait in WAITS}
     return {
@@ -96,11 +105,11 @@ def choose(
 
 
 def _best(values: Mapping[tuple[float, float], Floats], default: tuple[float, float]) -> list[float]:
-    """The candidate with the best mean, unless the default is within a standard error: few rankings tell little."""
+    """The candidate with the best mean, unless the default is within its errors: few rankings tell little."""
     best = max(values, key=lambda candidate: float(values[candidate].mean()))
     gain = values[best] - values[default]
     error = float(gain.std(ddof=1)) / np.sqrt(gain.size)
-    return list(best if float(gain.mean()) > error else default)
+    return list(best if float(gain.mean()) > SURE * error else default)
 
 
 def _by_ranking(
@@ -110,13 +119,15 @@ def _by_ranking(
     log_odds: Floats,
     value: Floats,
     duration: Floats,
+    patience: Floats,
     weight: Floats,
     unit: NDArray[np.intp],
 ) -> Mapping[str, Floats]:
     """What each objective wants, a value a ranking, with expected durations."""
     said = score(share, wait, log_odds, value, duration)
     whole = np.bincount(unit, weights=weight * duration)[unit].astype(np.float64)
-    apfd, apfdc, _ = _measured(said, y, duration, weight, unit)
+    apfd, _, _ = _measured(said, y, duration, weight, unit)
+    _, apfdc, _ = _measured(score(share, wait, log_odds, value, patience), y, duration, weight, unit)
     recall = _measured(in_budget(said, duration, whole), y, duration, weight, unit)[2]
     return {"failures": apfd, "time": apfdc, "budget": recall}
 

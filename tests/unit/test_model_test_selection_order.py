@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from models.test_selection import objectives, pairwise
+from models.test_selection.patience import patience
 from models.test_selection.recency import ALPHAS, PRIOR_WEIGHT, RECENT, natural_order, recent_rates
 
 T0 = datetime(2026, 1, 1)
@@ -127,7 +128,7 @@ def _rankings(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def test_few_rankings_choose_nothing() -> None:
     y, unit, value = _rankings(5)
 
-    chosen = objectives.choose(y, unit, -value, value, *np.ones((2, y.size)))
+    chosen = objectives.choose(y, unit, -value, value, *np.ones((3, y.size)))
 
     assert chosen == {name: list(default) for name, default in objectives.DEFAULTS.items()}
 
@@ -140,12 +141,28 @@ def test_what_alone_outlasts_the_budget_stands_behind_what_fits() -> None:
     assert np.argsort(-ordered).tolist() == [1, 2, 3, 0]
 
 
+def _durations(n_files: float | None) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "repo_id": ["r"] * 4, "revision": ["a"] * 4, "predicted_at": [T0] * 4,
+            "expected_duration_ms": [1.0, 50.0, 10.0, None], "n_failures": [0.0, 3.0, 0.0, 0.0],
+            "n_files": [n_files] * 4,
+        },
+        schema_overrides={"n_files": pl.Float64},
+    )  # fmt: skip
+
+
+def test_tests_that_never_failed_wait_alike_where_the_change_is_known() -> None:
+    assert patience(_durations(2.0)).tolist() == [50.0, 50.0, 50.0, 50.0]
+    assert patience(_durations(None)).tolist() == [1.0, 50.0, 10.0, 10.0]
+
+
 def test_the_order_that_served_best_is_chosen_for_each_objective() -> None:
     y, unit, value = _rankings(60)
     noise = np.random.default_rng(1).normal(scale=3.0, size=y.size)
 
-    by_value = objectives.choose(y, unit, noise, value, *np.ones((2, y.size)))
-    by_chance = objectives.choose(y, unit, value, noise, *np.ones((2, y.size)))
+    by_value = objectives.choose(y, unit, noise, value, *np.ones((3, y.size)))
+    by_chance = objectives.choose(y, unit, value, noise, *np.ones((3, y.size)))
 
     assert by_value["failures"] == [1.0, 0.0]
     assert by_chance["failures"] == [0.0, 0.0]

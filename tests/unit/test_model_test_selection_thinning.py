@@ -57,8 +57,10 @@ def test_a_row_that_stands_for_many_is_measured_as_many() -> None:
     log_odds, duration, weight = rng.normal(size=90), rng.uniform(1, 9, 90), np.tile([1.0, 4.0, 1.0], 30)
     copies = np.repeat(np.arange(90), weight.astype(int))
 
-    thin = objectives.choose(y, unit, log_odds, value, duration, weight)
-    whole = objectives.choose(*(part[copies] for part in (y, unit, log_odds, value, duration)), np.ones(copies.size))
+    thin = objectives.choose(y, unit, log_odds, value, duration, duration, weight)
+    whole = objectives.choose(
+        *(part[copies] for part in (y, unit, log_odds, value, duration, duration)), np.ones(copies.size)
+    )
 
     assert thin == whole
 
