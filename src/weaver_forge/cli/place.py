@@ -13,6 +13,7 @@ from weaver_forge.settings import MARKER, Settings
 
 if TYPE_CHECKING:
     from weaver_forge.hooks.ci_gate import Circumstances, OnDemand
+    from weaver_forge.hooks.quarantine import Quarantined
     from weaver_forge.ledger import Ledger
     from weaver_forge.snapshot import Snapshot
 
@@ -57,6 +58,14 @@ class Place:
             return Ledger.open(url)
 
         return opened
+
+    def quarantined(self, repo_id: str) -> "tuple[tuple[Quarantined, ...], str]":
+        """Tests of a repository (all: empty) in quarantine now, and why that cannot be read; empty where it can."""
+        from weaver_forge.hooks.quarantine import read_quarantine
+
+        beside = self.snapshot.path.parent if self.snapshot else None
+        folder = self.settings.published if self.is_deployment else beside
+        return read_quarantine(folder, self.settings.now(), repo_id)
 
     def circumstances(self, *, spool: Path | None, on_demand: "OnDemand | None") -> "Circumstances":
         """What a hook may reach.

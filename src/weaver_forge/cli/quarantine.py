@@ -23,7 +23,6 @@ from weaver_forge.hooks.quarantine import (
     Unstable,
     held,
     proposals,
-    read_quarantine,
     unstable,
 )
 from weaver_forge.hooks.revision import repository_at
@@ -61,7 +60,7 @@ def listed(*, all: Json = False, from_: From = None, json: Json = False) -> int:
         for line in text.table(names, cells):
             text.out(line)
         return 0
-    found, problem = _held(at)
+    found, problem = at.quarantined("")
     if problem:
         text.note(f"WARNING: {problem}")
     if json:
@@ -151,7 +150,7 @@ def propose(*, days: int = DAYS, least: int = LEAST_UNSTABLE, from_: From = None
     """
     at = place(from_)
     now = at.settings.now()
-    inside, problem = _held(at)
+    inside, problem = at.quarantined("")
     if problem:
         text.note(f"WARNING: {problem}")
     found = proposals(_unstable_rows(at, now, days), inside, least=least)
@@ -188,7 +187,7 @@ def check(*reports: Path, repo: str = "", from_: From = None, json: Json = False
     at = place(from_)
     repository = repository_at(Path.cwd())
     repo_id = repo or (repository.repo_id if repository else "")
-    inside, problem = _held(at, repo_id)
+    inside, problem = at.quarantined(repo_id)
     if problem:
         text.note(f"WARNING: {problem}")
     found = verdict_of(reports, inside, at.settings.now())
@@ -213,12 +212,6 @@ def _events(at: Place) -> list[dict[str, Any]]:
         raise SourceError("the ledger is not in reach", where="quarantine", do="Run it in the deployment")
     with Ledger.open(at.settings.ledger_url, create=False) as ledger:
         return quarantines(ledger)
-
-
-def _held(at: Place, repo_id: str = "") -> tuple[tuple[Quarantined, ...], str]:
-    """What hooks read: the published file."""
-    beside = at.snapshot.path.parent if at.snapshot else None
-    return read_quarantine(at.settings.published if at.is_deployment else beside, at.settings.now(), repo_id)
 
 
 def _written(at: Place, row: Mapping[str, Any], now: datetime) -> str:

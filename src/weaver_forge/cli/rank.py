@@ -11,7 +11,7 @@ from weaver_forge import settings
 from weaver_forge.cli import text
 from weaver_forge.cli.gate import computing, paths_of, refusal, revision_of
 from weaver_forge.cli.lists import PLAIN, write_rest, write_run
-from weaver_forge.cli.place import place
+from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
@@ -83,7 +83,7 @@ def rank_tests(
 
     answer = ci_gate.gate(request, around, choose)
     (ranking,) = made
-    whole = answer_as_data(answer, rows=0)
+    whole = {**answer_as_data(answer, rows=0), "quarantined": quarantined(at, answer)}
     lists = lists_of(ranking, whole)
     if run_file is not None:
         write_run(run_file, lists, format)
@@ -96,6 +96,14 @@ def rank_tests(
     for line in github.report(answer, settings.variable, "\n".join(f"- {reason}" for reason in ranking.reasons) + "\n"):
         text.note(line)
     return answer.ruling.exit_code
+
+
+def quarantined(at: Place, answer: ci_gate.GateAnswer) -> list[dict[str, Any]]:
+    """Tests of the revision's repository in quarantine, for runners; where that cannot be read, failures count."""
+    found, problem = at.quarantined(str(answer.subject.get("repo_id") or ""))
+    if problem:
+        text.note(f"WARNING: {problem}")
+    return [one.as_data() for one in found]
 
 
 def ranking_as_data(ranking: Ranking) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from weaver_forge.cli import text
 from weaver_forge.cli.gate import computing, paths_of, refusal, revision_of
 from weaver_forge.cli.lists import PLAIN, write_rest, write_run
 from weaver_forge.cli.place import Place, place
-from weaver_forge.cli.rank import BUDGET_S, SHOWN, lists_of, ranking_as_data
+from weaver_forge.cli.rank import BUDGET_S, SHOWN, lists_of, quarantined, ranking_as_data
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
-from weaver_forge.hooks.quarantine import read_quarantine
 from weaver_forge.hooks.rendering import Format
 from weaver_forge.hooks.revision import LocalRepository, repository_at
 from weaver_forge.hooks.selecting.aim import Aim, aim_of
@@ -111,14 +110,15 @@ def select(
     chooser = _Chooser(at, around, aim, wanted, rule, repository)
     answer = ci_gate.gate(request, around, chooser)
     selection = chooser.made
-    data = curve_as_data(selection.past, selection)
-    whole = whole_answer(answer, selection, data, quarantined_here(at, answer))
+    needed = json or format == "json" or curve is not None or (format not in PLAIN and run_file is not None)
+    data = curve_as_data(selection.past, selection) if needed else {"curve": []}
+    whole = whole_answer(answer, selection, data, quarantined(at, answer))
     lists = lists_of(selection.ranking, whole)
     if run_file is not None:
         write_run(run_file, lists, format)
     if rest is not None:
         write_rest(rest, lists, format)
-    _hand_out(answer, selection, data, whole, form="json" if json else format, curve=curve == "-")
+    _hand_out(answer, selection, data, whole, as_json=json or format == "json", curve=curve == "-")
     if curve not in {None, "-"}:
         _write_curve(at, Path(str(curve)), data)
     for line in github.report(answer, settings.variable, _summary(selection)):
@@ -186,27 +186,17 @@ def whole_answer(
     }
 
 
-def quarantined_here(at: Place, answer: ci_gate.GateAnswer) -> list[dict[str, Any]]:
-    """Tests of the revision's repository that are in quarantine; where that cannot be read, their failures count."""
-    beside = at.snapshot.path.parent if at.snapshot else None
-    folder = at.settings.published if at.is_deployment else beside
-    found, problem = read_quarantine(folder, at.settings.now(), str(answer.subject.get("repo_id") or ""))
-    if problem:
-        text.note(f"WARNING: {problem}")
-    return [one.as_data() for one in found]
-
-
 def _hand_out(
     answer: ci_gate.GateAnswer,
     selection: Selection,
     data: dict[str, Any],
     whole: dict[str, Any],
     *,
-    form: str,
+    as_json: bool,
     curve: bool,
 ) -> None:
     """The lists for a program on standard output, the story for a person on standard error."""
-    if form == "json":
+    if as_json:
         text.as_json({**whole, **ranking_as_data(selection.ranking)})
     elif curve:
         for line in curve_lines(data):

@@ -188,12 +188,14 @@ def _at_least(k: int, n: int, p: float) -> float:
     """Chance of k or more of n, each with probability p."""
     if p <= 0 or p >= 1:
         return float(p >= 1)
-    log_p, log_q = math.log(p), math.log1p(-p)
-    whole = math.lgamma(n + 1)
-    # The shorter tail is added up.
-    upper = k > n * p
-    places = range(k, n + 1) if upper else range(k)
-    part = sum(
-        math.exp(whole - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * log_p + (n - i) * log_q) for i in places
-    )
-    return min(part, 1.0) if upper else max(0.0, 1.0 - part)
+    if k <= n * p:  # the shorter tail is added up
+        return max(0.0, 1.0 - _at_least(n - k + 1, n, 1 - p))
+    log_first = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    term = math.exp(log_first + k * math.log(p) + (n - k) * math.log1p(-p))
+    whole, odds = term, p / (1 - p)
+    for place in range(k, n):
+        term *= (n - place) / (place + 1) * odds
+        whole += term
+        if term < whole * 1e-17:
+            break
+    return min(whole, 1.0)
