@@ -315,6 +315,24 @@ def test_attempts_are_recorded_as_the_reader_of_junit_reads_them(project: Path, 
     }
 
 
+@pytest.mark.parametrize("xdist", [(), ("-p", "xdist", "-n", "2")])
+def test_a_module_that_cannot_be_collected_is_recorded_as_in_junit(project: Path, xdist: tuple[str, ...]) -> None:
+    (project / "sub" / "test_broken.py").write_text("import nothing_of_that_name\n")
+    options = ("--weaver-mode", "record", "--weaver-record", "ran.jsonl", "--continue-on-collection-errors")
+
+    done = run(project, *xdist, *options, "--junitxml=r.xml")
+
+    told = {}
+    for name in ("r.xml", "ran.jsonl"):
+        batch = decode_reports([Frame(name, (project / name).read_bytes())], Told(received_at=datetime(2100, 1, 1)))
+        rows = next(iter(batch.tables.values()))
+        told[name] = rows.filter(rows["status"] == "collection_error").select("classname", "name", "run_id").rows()
+        assert batch.rejected == ()
+    assert done.returncode == 1, done.stdout
+    assert told["ran.jsonl"] == told["r.xml"]
+    assert [row[:2] for row in told["ran.jsonl"]] == [("", "sub.test_broken")]
+
+
 def test_spans_are_taken_in_below_the_pipelines_span(project: Path) -> None:
     done = run(
         project, "-p", "xdist", "-n", "2", "--weaver-mode", "record", "--weaver-spans", "s.jsonl", TRACEPARENT=PARENT
@@ -400,14 +418,13 @@ def test_an_unknown_mode_is_said_and_is_off(project: Path) -> None:
     assert "WARNING: no mode 'fast'" in done.stdout
 
 
-@pytest.mark.parametrize("recording", [(), ("--weaver-record", "ran.jsonl", "--weaver-spans", "spans.jsonl")])
-def test_starting_costs_less_than_fifty_milliseconds_of_cpu(project: Path, recording: tuple[str, ...]) -> None:
+def test_starting_costs_less_than_fifty_milliseconds_of_cpu(project: Path) -> None:
     """With ten thousand ranked tests. The least of many: other work on the machine only ever adds."""
     rows = [{"test_id": f"t::{n}", "rank": n} for n in range(5, 10_000)]
     document = ranking()
     (project / "ranking.json").write_text(json.dumps({**document, "run": [*document["run"], *rows]}))
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(project / "compiled")}
-    selecting = ("--weaver-mode", "select", "--weaver-from", ".", *recording)
+    selecting = ("--weaver-mode", "select", "--weaver-from", ".")
     run(project, *selecting, **compiled)
     plain, ours = [], []
 

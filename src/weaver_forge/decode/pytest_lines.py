@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from weaver_forge.decode.faults import in_words
-from weaver_forge.decode.report import Case, Report, Suite, escaped, named_by_pytest
+from weaver_forge.decode.report import COLLECTION_ERROR, Case, Report, Suite, cut, escaped, named_by_pytest
 
 MARK = "pytest_record"
 """The key that the line of a run begins with."""
@@ -36,6 +36,7 @@ class _Line(msgspec.Struct):
     trace_id: str = ""
     nodeid: str = ""
     outcome: str = ""
+    message: str = ""
     duration_ms: float | None = None
     start_unix_ns: int | None = None
 
@@ -49,19 +50,19 @@ def read_pytest_lines(lines: Iterable[bytes]) -> Report:
     """Read a record; never raises for what it holds."""
     record = _Record()
     decoder = msgspec.json.Decoder(_Line)
-    cut: tuple[int, bytes, Exception] | None = None
+    broken: tuple[int, bytes, Exception] | None = None
     for number, text in enumerate(lines, 1):
         if not text.strip():
             continue
-        if cut is not None:
-            record.refuse(*cut)
-        cut = None
+        if broken is not None:
+            record.refuse(*broken)
+        broken = None
         try:
             record.take(number, decoder.decode(text), text)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            cut = number, text, error
-    if cut is not None:
-        record.refuse_last(*cut)
+            broken = number, text, error
+    if broken is not None:
+        record.refuse_last(*broken)
     return record.finish()
 
 
@@ -83,6 +84,8 @@ class _Record:
             self._refused(number, "neither a run nor an attempt: it has no nodeid", text)
         elif line.outcome == UNFINISHED:
             self._n_unfinished += 1
+        elif line.outcome == COLLECTION_ERROR:
+            self._uncollected(line)
         elif line.outcome not in OUTCOMES:
             self._refused(number, f"no outcome of a test: {line.outcome[:40]!r}", text)
         else:
@@ -128,6 +131,13 @@ class _Record:
             self.report.add(suite, classname, name, [], file=file)
             case = self._cases[line.nodeid] = self.report.cases[-1]
         case.attempts.append((line.outcome, duration, None))
+
+    def _uncollected(self, line: _Line) -> None:
+        """List a module that could not be collected, by the name that pytest's JUnit XML has for it."""
+        classname, name = named_by_pytest(line.nodeid)
+        classname, name = (classname, name) if name else ("", classname)
+        suite, file = self._suite or self._begin(None), line.nodeid.partition("::")[0]
+        self.report.add(suite, classname, name, [(COLLECTION_ERROR, None, cut(line.message))], file=file)
 
     def finish(self) -> Report:
         """Say when each session began, and what the record does not hold."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 Attempt = tuple[str, float | None, str | None]
 """Status, duration in milliseconds, message."""
 
+COLLECTION_ERROR = "collection_error"
+"""Status of what is no test: a module that cannot be collected."""
 MESSAGE_LENGTH = 500
 RAW_LENGTH = 4000
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from weaver_forge.hooks.pytest_record import Recorder
     from weaver_forge.hooks.quarantined_failures import QuarantinedFailures
 
@@ -148,7 +150,9 @@ class Leading(Choosing):
             super().pytest_collection_modifyitems(config, items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """See what could not be collected: that is never excused."""
+        """See what could not be collected: that is recorded, and never excused."""
+        if report.failed and self._recorder is not None:
+            self._take(self._recorder.take_collection, report)
         if self._quarantine is not None and report.failed:
             self._quarantine.failed(report.nodeid, ())
 
@@ -157,13 +161,18 @@ class Leading(Choosing):
         if self._quarantine is not None and report.failed:
             self._quarantine.failed(report.nodeid, _names(report.nodeid, is_grouped="@" in report.nodeid))
         if self._recorder is not None:
-            try:
-                self._recorder.take(report)
-            except Exception as error:  # noqa: BLE001 - never breaks a run; it is said
+            self._take(self._recorder.take, report)
+
+    def _take(self, take: "Callable[[Any], None]", report: Any) -> None:
+        """Record a report; where that cannot be done, the record ends here."""
+        try:
+            take(report)
+        except Exception as error:  # noqa: BLE001 - never breaks a run; it is said
+            if self._recorder is not None:
                 self._recorder.abandon()
-                self._recorder = None
-                self._problems.append(f"the record ends here: {_words(error)}")
-                self._warn()
+            self._recorder = None
+            self._problems.append(f"the record ends here: {_words(error)}")
+            self._warn()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from weaver_forge.decode.report import named_by_pytest
+from weaver_forge.decode.report import COLLECTION_ERROR, MESSAGE_LENGTH, named_by_pytest
 from weaver_forge.hooks.attempts import Attempt, Trace, request_of, session_span, span_of, trace_of
 from weaver_forge.hooks.ci_run import CiRun, ci_run
 from weaver_forge.hooks.revision import checked_out, repository_at
@@ -92,6 +92,7 @@ class Recorder:
         self._numbers: Counter[str] = Counter()
         self._waiting: list[dict[str, Any]] = []
         self._session, self._from, self._to, self._flushed = "", 0, 0, 0
+        self._uncollected: set[str] = set()
         self.n_attempts = 0
 
     def tell_junit(self, plugins: Iterable[Any]) -> None:
@@ -123,6 +124,20 @@ class Recorder:
         self._open[key].add(report)
         if report.when not in {"setup", "call"}:  # torn down, or its worker died
             self._finish(key)
+
+    def take_collection(self, report: Any) -> None:
+        """Take what could not be collected, once: with xdist each worker says it.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        if report.nodeid in self._uncollected:
+            return
+        self._uncollected.add(report.nodeid)
+        message = str(getattr(report, "longrepr", "") or "")[:MESSAGE_LENGTH]
+        line = {"nodeid": report.nodeid, "outcome": COLLECTION_ERROR, "message": message, "worker": _worker(report)}
+        self._tests.write(json.dumps(line) + "\n")
+        self._tests.flush()
 
     def close(self, *, is_ok: bool) -> None:
         """Write what is not over as what it was seen to be, and the session's span.
