@@ -81,7 +81,10 @@ def kept(rows: pl.DataFrame, kind: SubjectKind, order_name: str, fitted_at: date
         .with_columns(
             through=pl.col("expected").cum_sum().over(unit) / pl.col("expected").sum().over(unit),
             place=pl.int_range(1, pl.len() + 1).over(unit) / pl.len().over(unit),
+            is_first=pl.int_range(pl.len()).over(unit) == 0,
         )
+        # One subject always comes first: a failure there needs no share at all.
+        .with_columns(pl.when("is_first").then(0.0).otherwise(pl.col("through", "place")).name.keep())
     )
     failed = pl.col("outcome") == 1
     flaky = pl.col("link_method").str.ends_with(FLAKY).fill_null(value=False)

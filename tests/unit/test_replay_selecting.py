@@ -113,7 +113,13 @@ def test_a_run_in_order_is_counted_by_the_time_up_to_each_failure() -> None:
         [{"test_id": name, "score": -place} for place, name in enumerate("abc")], {"a": 100.0, "b": None, "c": 300.0}
     )
 
-    found = run_of(tests, {"a", "c"}, T0, T0 + HOUR)
+    found = run_of(tests, {"b", "c"}, T0, T0 + HOUR)
 
-    assert found.shares == pytest.approx((100 / 700, 1.0))  # the middle one of the known stands in
-    assert found.shares_tests == pytest.approx((1 / 3, 1.0))
+    assert found.shares == pytest.approx((400 / 700, 1.0))  # the middle one of the known stands in
+    assert found.shares_tests == pytest.approx((2 / 3, 1.0))
+
+
+def test_a_failure_of_the_first_test_needs_no_share_since_one_always_runs() -> None:
+    tests = ordered([{"test_id": "a", "score": 1.0}], {"a": 100.0})
+
+    assert run_of(tests, {"a"}, T0, T0 + HOUR).shares == (0.0,)

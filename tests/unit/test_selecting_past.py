@@ -97,7 +97,7 @@ def test_the_curve_rises_to_everything_and_names_its_data() -> None:
     assert values[-1] == pytest.approx(1.0)
     assert data["past"]["n_failing"] == 40
     assert "past runs of this repository" in data["means"]
-    assert len(curve_lines(data)) == 24
+    assert len(curve_lines(data)) == 27
 
 
 def test_a_curve_of_too_few_runs_is_not_drawn() -> None:

@@ -322,7 +322,7 @@ def past_table(spec: DecisionSpec, kind: SubjectKind) -> Table:
             Column("cost_ms", "DOUBLE", "What they took.", nullable=True),
             Column("first_share", "DOUBLE", "Share of the expected time to a failure; null: none.", nullable=True),
             Column("first_share_tests", "DOUBLE", "The same as a share of the tests.", nullable=True),
-            Column("shares", "VARCHAR", "JSON list: share of the expected time up to each real failure, ascending."),
+            Column("shares", "VARCHAR", "JSON list: share of the expected time up to each real failure, 0: the first."),
             Column("shares_tests", "VARCHAR", "The same as shares of the tests."),
         ),
         key=(*kind.decided_per, PREDICTED_AT.name, "order_name"),

@@ -98,9 +98,9 @@ def run_of(
     through, shares, places = 0.0, [], []
     for place, test in enumerate(tests, 1):
         through += test.expected_ms
-        if test.test_id in failing:
-            shares.append(through / total if total else place / len(tests))
-            places.append(place / len(tests))
+        if test.test_id in failing:  # the first test always runs, so a failure there needs no share at all
+            shares.append(0.0 if place == 1 else through / total if total else place / len(tests))
+            places.append(0.0 if place == 1 else place / len(tests))
     return PastRun(predicted_at, known_at, len(tests), tuple(shares), tuple(places))
 
 

@@ -35,7 +35,8 @@ class PastRun:
         predicted_at: When it was ordered; naive UTC.
         known_at: When its outcomes were known.
         n_tests: Tests that ran.
-        shares: Share of the expected time up to each real failure, ascending; empty where nothing failed.
+        shares: Share of the expected time up to each real failure, ascending; empty where nothing failed, and 0 for the
+            first test of the order, which always runs.
         shares_tests: The same as shares of the tests.
     """
 

@@ -9,8 +9,8 @@ from typing import Any
 from weaver_forge.hooks.selecting.past import Estimate, Past, curve
 from weaver_forge.hooks.selecting.selection import Selection
 
-GRID = tuple(step / 20 for step in range(1, 21))
-"""Shares at which the curve is given."""
+GRID = (0.0, 0.01, 0.02, *(step / 20 for step in range(1, 21)))
+"""Shares at which the curve is given; at none of the time the first test runs all the same."""
 
 MEANS = (
     "Confidence: the estimated probability that a change that would fail the full run also fails the selected run, "
