@@ -16,6 +16,7 @@ import pytest
 from assets.verbs.loop import Runner
 from weaver_forge.contracts.identity import pipeline_root_span_id, pipeline_trace_id
 from weaver_forge.contracts.tables.ci import (
+    CORE_CI_PIPELINE_SPANS,
     CORE_CI_RUNS,
     CORE_CI_TEST_RESULTS,
     CORE_CI_TEST_VERDICTS,
@@ -151,6 +152,7 @@ def test_the_spans_are_in_the_trace_of_the_pipeline_and_name_the_tests_alike(ing
     assert session["parent_span_id"].to_list() == [root]
     assert set(tests["parent_span_id"]) == set(session["span_id"])
     assert tests.height == ingested.of_run("91").height
+    assert ingested.warehouse.read(CORE_CI_PIPELINE_SPANS).is_empty()
     assert set(ingested.of_run("91")["test_id"]) == {
         name for said in tests["attributes"] for name in [dict(said).get("test.case.name")] if name
     }

@@ -154,13 +154,9 @@ def request_of(spans: Sequence[dict[str, Any]], run: CiRun) -> dict[str, Any]:
 
     Args:
         spans: As :func:`span_of` makes them.
-        run: What they are of.
+        run: What they are of. Its id is not said here: it marks spans of runs and jobs, and the trace says it.
     """
-    resource = {
-        "service.name": "pytest",
-        "vcs.ref.head.revision": run.revision,
-        "cicd.pipeline.run.id": run.run_id,
-    }
+    resource = {"service.name": "pytest", "vcs.ref.head.revision": run.revision}
     scope = {"scope": {"name": "weaver_forge.hooks.pytest_plugin"}, "spans": list(spans)}
     return {"resourceSpans": [{"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope]}]}
 
