@@ -144,12 +144,25 @@ def _rows(name: str, protocol: str, metric: str, frame: pl.DataFrame, rng: np.ra
     orders = {"random": pl.lit(0.0), **{other: pl.col(f"naive_{other}") for other in BASELINES}, "optimal": best}
     drawn = _drawn(metric, frame, rng, resamples=RESAMPLES)
     others = {"last_failed_first": _mean(drawn, "baseline_value")}
+    if metric == "first_failure_position":
+        others["random"] = _first_by_chance(frame)
+        del orders["random"]
     for other, order in orders.items():
         others[other] = _mean(_drawn(metric, frame.with_columns(score=order), rng, resamples=1), "value")
     found = (_mean(drawn, "value"), _mean(drawn, "low"), _mean(drawn, "high"))
     gain = (_mean(drawn, "gain"), _mean(drawn, "gain_low"), _mean(drawn, "gain_high"))
     said = _as_row(name, protocol, metric, found, drawn[0].n, others)
     return [said, _as_row(name, protocol, "apfdc_gain", gain, drawn[0].n, {})] if metric == "apfdc" else [said]
+
+
+def _first_by_chance(frame: pl.DataFrame) -> float | None:
+    """Mean over rankings of where, in the mean of all orders, the first of m failures among n tests stands.
+
+    As the metric has it: the middle of its place, as a share of the tests.
+    """
+    n, m = pl.len(), pl.col("outcome").sum()
+    mean = frame.group_by("unit").agg(place=((n + 1) / (m + 1) - 0.5) / n)["place"].mean()
+    return mean if isinstance(mean, float) else None
 
 
 def _as_row(

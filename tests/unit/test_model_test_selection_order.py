@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.test_selection import objectives, pairwise
+from models.test_selection import evaluation, objectives, pairwise
 from models.test_selection.patience import patience
 from models.test_selection.recency import ALPHAS, PRIOR_WEIGHT, RECENT, natural_order, recent_rates
 
@@ -181,3 +181,13 @@ def test_gaps_between_runs_fade_alike_however_long_they_are() -> None:
 
     prior, faded = (1 + 1) / (20 + 11), np.exp(-10 / 3.0)
     assert rates["near_short_1"][1] == pytest.approx((faded + prior) / (faded + 1))
+
+
+def test_the_first_of_some_failures_is_where_the_mean_of_all_orders_has_it() -> None:
+    judged = pl.DataFrame({"unit": ["a", "a", "a", "b", "b", "b"], "outcome": [1.0, 0.0, 0.0, 1.0, 1.0, 0.0]})
+
+    place = evaluation._first_by_chance(judged)
+
+    one_of_three = (1 / 6 + 3 / 6 + 5 / 6) / 3
+    two_of_three = (1 / 6 + 1 / 6 + 3 / 6) / 3
+    assert place == pytest.approx((one_of_three + two_of_three) / 2)
