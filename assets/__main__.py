@@ -11,6 +11,7 @@ import sys
 import traceback
 import warnings
 
+from assets.registry import load_spec
 from assets.resources import emit_json_line
 from weaver_forge import settings as settings_module
 from weaver_forge.errors import UsageError, WeaverForgeError
@@ -62,9 +63,14 @@ def _run(argv: list[str]) -> int:
     verb = argv[1] if len(argv) > 1 else ""
     if verb not in VERBS:
         raise UsageError(f"unknown verb {verb!r}", do=f"Known: {', '.join(VERBS)}")
-    arguments = json.loads(argv[2]) if len(argv) > 2 else {}
     function = getattr(importlib.import_module(VERBS[verb]), verb)
-    return int(function(settings_module.find(), arguments, emit_json_line))
+    settings = settings_module.find()
+    if argv[2:3] == ["-"]:  # started ahead of its question: all is loaded when it comes
+        load_spec(settings, argv[3])
+        asked = sys.stdin.read()
+    else:
+        asked = argv[2] if len(argv) > 2 else "{}"
+    return int(function(settings, json.loads(asked), emit_json_line)) if asked else 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Self
 
 import duckdb
 import polars as pl
+import pyarrow  # noqa: F401, ICN001 - DuckDB hands rows over in it: loaded with the rest, not when somebody waits
 
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.table import Table

@@ -13,13 +13,17 @@ USAGE = 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; nothing escapes but an interrupt's own code."""
+    words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 must not break a gate
     try:
-        from weaver_forge.cli.app import run
+        from weaver_forge.cli.ahead import started_ahead
 
-        code = run(list(sys.argv[1:] if argv is None else argv))
+        with started_ahead(words):
+            from weaver_forge.cli.app import run
+
+            code = run(words)
         sys.stdout.flush()
     except SystemExit as stop:
         return _foreign(stop.code)

@@ -5,6 +5,7 @@ with the interpreter that weaver-forge.toml names, and reads JSON lines. Its exi
 that a crash of the child (Python's own code 1, or a signal) must not read as a deny.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from weaver_forge.settings import PIPELINE_ENVIRONMENT, Settings, environment_wi
 
 Event = dict[str, Any]
 _ERRORS: dict[Any, type[WeaverForgeError]] = {2: UsageError, 4: ConfigurationError, 5: SourceError}
+_CRASHED = 70
+"""Exit code of a process that broke."""
+
 _INSTANTS = ("predicted_at", "made_at", "data_as_of", "resolve_by")
 
 
@@ -88,8 +92,28 @@ def ask(settings: Settings, verb: str, arguments: Mapping[str, Any], budget_s: f
         SourceError: If it does not answer within the budget.
         WeaverForgeError: What the verb reports.
     """
+    child = _asked_ahead(settings, verb, arguments)
+    code, events = _listened(child, verb, budget_s) if child is not None else (_CRASHED, [])
+    if code == _CRASHED:  # none was started ahead, or it broke: an older deployment does not know how to wait
+        code, events = _listened(_start(settings, verb, arguments, subprocess.DEVNULL), verb, budget_s)
+    for event in events:
+        if event.get("event") == "error":
+            kind = _ERRORS.get(event.get("exit_code"), WeaverForgeError)
+            raise kind(str(event.get("what")), where=str(event.get("where") or ""), do=str(event.get("do") or ""))
+    results = [event.get("data") for event in events if event.get("event") == "result"]
+    if code or not results or not isinstance(results[-1], dict):
+        raise WeaverForgeError(f"ended with {code} and no result", where=f"assets {verb}", do="Run it by hand")
+    return results[-1]
+
+
+def _listened(child: "subprocess.Popen[str]", verb: str, budget_s: float | None) -> tuple[int, list[Event]]:
+    """Exit code and events of a process that is left so many seconds.
+
+    Raises:
+        SourceError: If it takes longer.
+    """
     expired = threading.Event()
-    with _start(settings, verb, arguments, stderr=subprocess.DEVNULL) as child:
+    with child:
 
         def stop() -> None:
             expired.set()
@@ -101,23 +125,52 @@ def ask(settings: Settings, verb: str, arguments: Mapping[str, Any], budget_s: f
         events = list(_events(child))
         child.wait()
         timer.cancel()
-    code = _code(child.returncode)
     if expired.is_set():
         raise SourceError(f"no answer within {budget_s:g} s", where=f"assets {verb}", do="Publish it ahead")
-    for event in events:
-        if event.get("event") == "error":
-            kind = _ERRORS.get(event.get("exit_code"), WeaverForgeError)
-            raise kind(str(event.get("what")), where=str(event.get("where") or ""), do=str(event.get("do") or ""))
-    results = [event.get("data") for event in events if event.get("event") == "result"]
-    if code or not results or not isinstance(results[-1], dict):
-        raise WeaverForgeError(f"ended with {code} and no result", where=f"assets {verb}", do="Run it by hand")
-    return results[-1]
+    return _code(child.returncode), events
+
+
+def begin(settings: Settings, decision: str) -> None:
+    """Start a process that loads what a decision takes to be predicted and waits for its question.
+
+    Raises:
+        ConfigurationError: If it cannot be started.
+    """
+    end()
+    child = _start(settings, "predict", None, subprocess.DEVNULL, ahead=decision)
+    _ahead.append((settings.root, child))
+
+
+def end() -> None:
+    """End the process that was started ahead, if no question came."""
+    while _ahead:
+        _, child = _ahead.pop()
+        child.kill()
+        child.communicate()
+
+
+_ahead: list[tuple[Path, "subprocess.Popen[str]"]] = []
+"""The process that was started ahead, and the deployment that it is of."""
+
+
+def _asked_ahead(settings: Settings, verb: str, arguments: Mapping[str, Any]) -> "subprocess.Popen[str] | None":
+    """The process that was started ahead, with its question; None where there is none for it."""
+    if verb != "predict" or not _ahead or _ahead[0][0] != settings.root:
+        return None
+    _, child = _ahead.pop()
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died: what it says, or its code, tells why
+        child.stdin.write(json.dumps(arguments))
+        child.stdin.close()
+    return child
 
 
 def _start(
-    settings: Settings, verb: str, arguments: Mapping[str, Any], stderr: int | None = None
+    settings: Settings, verb: str, arguments: Mapping[str, Any] | None, stderr: int | None = None, *, ahead: str = ""
 ) -> "subprocess.Popen[str]":
-    command = [str(settings.python), "-m", "assets", verb, json.dumps(arguments)]
+    """Start a verb with its arguments, or ``ahead`` of them for a decision."""
+    given = ["-", ahead] if arguments is None else [json.dumps(arguments)]
+    command = [str(settings.python), "-m", "assets", verb, *given]
     # Neither another deployment in the caller's environment nor a safe path may hide this one's packages.
     environment = environment_with(
         WEAVER_FORGE_HOME=str(settings.root),
@@ -138,6 +191,7 @@ def _start(
             command,
             cwd=settings.root,
             env=environment,
+            stdin=None if arguments is not None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -188,7 +242,7 @@ def _error(event: Event) -> str:
 
 def _code(code: int) -> int:
     """The child's exit code; Python's own 1 and signals are crashes."""
-    return 70 if code in {1, 3} or code < 0 else code
+    return _CRASHED if code in {1, 3} or code < 0 else code
 
 
 def _rows(packed: Mapping[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -100,7 +100,7 @@ def place(where: Path | None) -> Place:
         NotADeployment: If nothing was named and there is no deployment here or above.
         SourceError: If something was named that holds no readable snapshot and is no deployment.
     """
-    found = settings_module.find() if where is None else _deployment_of(where)
+    found = settings_module.find() if where is None else deployment_of(where)
     if found is None:
         assert where is not None
         snapshot = _open(where)
@@ -141,7 +141,7 @@ def _open(where: Path) -> "Snapshot":
     return open_snapshot(where)
 
 
-def _deployment_of(where: Path) -> Settings | None:
+def deployment_of(where: Path) -> Settings | None:
     """The deployment that ``where`` is the root or the published folder (or a file in it) of; else None."""
     where = where.resolve()
     if (where / MARKER).is_file():
