@@ -25,21 +25,19 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
         path: The snapshot.
         tables: Those that are declared; one that the snapshot has not is empty.
         kept: Those that are there only if the snapshot has all of them, as they are declared today.
-        extra: Rows beside the stored ones, by table; one whose key is there already adds nothing.
     """
 
-    def __init__(
-        self, path: Path, tables: Sequence[Table], extra: Mapping[str, pl.DataFrame], kept: Sequence[Table] = ()
-    ) -> None:
+    def __init__(self, path: Path, tables: Sequence[Table], kept: Sequence[Table] = ()) -> None:
         self._con = duckdb.connect(str(path), read_only=True)
         self._stored: dict[str, list[str]] = {}
         sql = "select table_name, column_name from duckdb_columns() order by column_index"
         for name, column in self._con.execute(sql).fetchall():
             self._stored.setdefault(name, []).append(column)
         whole = all(self._stored.get(table.name) == list(table.column_names) for table in kept)
-        self._tables = {table.name: table for table in (*tables, *(kept if whole else ()))}
+        self._kept = tuple(kept) if whole else ()
+        self._tables = {table.name: table for table in (*tables, *self._kept)}
         self._dated = [table for table in tables if "known_at" in table.column_names]
-        self._extra = extra
+        self._extra: Mapping[str, pl.DataFrame] = {}
         self._read: dict[str, pl.DataFrame] = {}
 
     def __enter__(self) -> Self:
@@ -53,8 +51,13 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
         self._con.close()
 
     def beside(self, extra: Mapping[str, pl.DataFrame]) -> None:
-        """Have other rows beside the stored ones: another question is asked of what was read."""
+        """Have rows beside the stored ones, by table, and no others; one whose key is there already adds nothing."""
         self._extra = extra
+
+    def read_kept(self) -> None:
+        """Read what is kept now."""
+        for table in self._kept:
+            _ = self[table.name]
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         """Read the table, once."""

@@ -116,7 +116,7 @@ def ranking_warm(folder: str) -> Figures:
     with open_snapshot(settings.published) as snapshot:
         document = document_of(snapshot, spec, kind)
         path = snapshot.path
-    with SnapshotTables(path, spec.reads, {}, kind.keeping.tables) as tables:
+    with SnapshotTables(path, spec.reads, kind.keeping.tables) as tables:
         for revision in _commits(root / "repository", LATER + 1, now):
             subject = {"repo_id": REPO, "revision": revision}
             tables.beside(rows_of_revision(spec, subject, root / "repository"))

@@ -6,6 +6,7 @@ prediction is written to the ledger before anybody sees it.
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,13 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
     subject = {str(key): str(value) for key, value in dict(arguments["subject"]).items()}
     kind = kind_for(spec, arguments.get("entity"), subject)
     now = settings.now()
-    with open_snapshot(Path(arguments.get("snapshot") or settings.root)) as snapshot:
+    snapshot_at = Path(arguments.get("snapshot") or settings.root)
+    with ThreadPoolExecutor(1) as beside, open_snapshot(snapshot_at) as snapshot:
+        reading = beside.submit(rows_of_revision, spec, subject, arguments.get("repository"))
         document = for_objective(document_of(snapshot, spec, kind), kind, str(arguments.get("objective") or ""))
-        extra = rows_of_revision(spec, subject, arguments.get("repository"))
-        kept = kind.keeping.tables if kind.keeping else ()
-        with SnapshotTables(snapshot.path, spec.reads, extra, kept) as tables:
+        with SnapshotTables(snapshot.path, spec.reads, kind.keeping.tables if kind.keeping else ()) as tables:
+            tables.read_kept()  # while git is at work
+            tables.beside(reading.result())
             provenance = Provenance(
                 origin=(Origin.SIMULATED if settings.fixed_now else Origin.LIVE).value,
                 made_at=now,
