@@ -72,7 +72,8 @@ def _today(axes: "Axes", today: Mapping[str, Any] | None) -> None:
     x, y = today["share"], found["value"]
     axes.errorbar([x], [y], yerr=[[y - found["low"]], [found["high"] - y]], fmt="D", color=TRUTH, capsize=4, zorder=5)
     acts = "" if today["acts"] else "\n(said, not done)"
-    said = f"today: {today['aim']}\n{x:.0%} of the time, {y:.1%} of failing runs{acts}"
+    whole = "tests" if today["is_of_tests"] else "time"
+    said = f"today: {today['aim']}\n{x:.0%} of the {whole}, {y:.1%} of failing runs{acts}"
     axes.annotate(
         said, (x, y), xytext=(0.985, 0.47), textcoords="axes fraction", ha="right", va="top", fontsize=9,
         arrowprops={"arrowstyle": "-", "color": TRUTH, "linewidth": 0.6, "shrinkB": 6},

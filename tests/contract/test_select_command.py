@@ -165,7 +165,7 @@ def test_the_whole_answer_as_json_has_lists_rules_estimate_and_curve(ask: Ask, r
     assert [row["test_id"] for row in found["run"]] == found["selected"] == NAMES[:2]
     assert [row["test_id"] for row in found["rest"]] == NAMES[2:]
     assert (found["confidence"]["caught"], found["confidence"]["n"]) == (40, 40)
-    assert found["share_of_time"] == pytest.approx(0.4)
+    assert (found["share"], found["share_of"]) == (pytest.approx(0.4), "time")
     assert found["past"]["n_runs"] == 40
     assert found["fired"] == []
     assert found["curve"][-1]["runs_by_time"]["value"] == pytest.approx(1.0)

@@ -140,6 +140,17 @@ def test_a_time_and_a_share_of_it_cut_the_same_order(tmp_path: Path, aim: str) -
     assert ids(found) == (["a", "b", "c"], ["d"])
 
 
+def test_where_no_duration_is_known_shares_are_of_tests_and_so_is_the_confidence(tmp_path: Path) -> None:
+    known = past_of([PastRun(NOW, NOW, 4, (0.9,), (0.5,)) for _ in range(40)], "time")
+
+    _, found = ask(tmp_path, read_aim("confidence 90%"), known=known, durations=dict.fromkeys(CHANCES))
+
+    assert ids(found) == (["a", "b"], ["c", "d"])
+    assert found.runs is not None
+    assert (found.of_tests, found.runs.caught) == (True, 40)
+    assert "the first 50.0% of the tests" in found.later_words
+
+
 def test_too_few_failing_runs_run_everything_and_say_so(tmp_path: Path) -> None:
     _, found = ask(tmp_path, read_aim("confidence 95%"), known=past(12))
 

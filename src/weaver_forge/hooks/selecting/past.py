@@ -103,12 +103,13 @@ class Past:
         """That there are too few, in the product's words."""
         return f"insufficient data: {len(self.failing)} of {self.needed(confidence)} failing runs"
 
-    def share_for(self, confidence: float) -> float | None:
-        """The least share of the expected time that reaches a confidence; None where too few runs failed."""
+    def share_for(self, confidence: float, *, of_tests: bool = False) -> float | None:
+        """The least share of the time (or of the tests) that reaches a confidence; None where too few runs failed."""
         if not self.enough(confidence):
             return None
-        place = math.ceil(confidence * (len(self.firsts) + 1) - 1e-9)
-        return self.firsts[place - 1] if place <= len(self.firsts) else None
+        firsts = self.firsts_tests if of_tests else self.firsts
+        place = math.ceil(confidence * (len(firsts) + 1) - 1e-9)
+        return firsts[place - 1] if place <= len(firsts) else None
 
     def runs_caught(self, share: float, *, of_tests: bool = False) -> Estimate:
         """Failing runs that would have shown a failure within a share of the time (or of the tests)."""

@@ -30,6 +30,8 @@ class Selection:
         chosen: What the selection would run now, in order, whatever has been earned.
         fired: Rules that fired.
         share: Of the expected time up to which the order runs without a gap; None where no order is known.
+        cut: The share that reaches a confidence; None for other aims, and where too few runs failed.
+        of_tests: Whether shares are of tests, since no duration is known.
         runs: Failing runs of the past that this part would have caught; None where too few failed.
         failures: Failing tests of the past within it.
         past: What that was counted on.
@@ -41,6 +43,8 @@ class Selection:
     chosen: tuple[RankedTest, ...]
     fired: tuple[Fired, ...] = ()
     share: float | None = None
+    cut: float | None = None
+    of_tests: bool = False
     runs: Estimate | None = None
     failures: Estimate | None = None
     past: Past
@@ -67,7 +71,8 @@ def select(answer: GateAnswer, policy: Policy, aim: Aim, past: Past, fired: Sequ
         everything = rank(answer, policy)
         return Selection(ranking=everything, aim=aim, chosen=everything.run, fired=tuple(fired), past=past)
     tests = ordered(answer.predictions, answer.durations)
-    share = past.share_for(aim.value) if aim.kind == "confidence" else None
+    of_tests = all(test.duration_ms is None for test in tests)  # no time is known: shares are of tests then
+    share = past.share_for(aim.value, of_tests=of_tests) if aim.kind == "confidence" else None
     waiting = frozenset(waits(tests, aim, share))
     everything_runs = any(rule.is_everything for rule in fired)
     called = {test for rule in fired for test in rule.tests}
@@ -75,12 +80,12 @@ def select(answer: GateAnswer, policy: Policy, aim: Aim, past: Past, fired: Sequ
     below = tuple(test.test_id for test in tests if test.test_id in waiting - always)
     skipped = frozenset(below) if ruling.acts else frozenset()
     reached = _reached(tests, waiting)
-    words = _rule(aim, past, share)
+    words = _rule(aim, past, share, of_tests=of_tests)
     return Selection(
         ranking=Ranking(
             run=tuple(test for test in tests if test.test_id not in skipped),
             rest=tuple(test for test in tests if test.test_id in skipped),
-            reasons=tuple(_reasons(answer, tests, aim, past, share, below, fired)),
+            reasons=tuple(_reasons(answer, tests, aim, past, share, below, fired, words)),
             run_everything=False,
             below=below,
             skipped=skipped,
@@ -92,8 +97,10 @@ def select(answer: GateAnswer, policy: Policy, aim: Aim, past: Past, fired: Sequ
         chosen=tuple(test for test in tests if test.test_id not in below),
         fired=tuple(fired),
         share=reached,
-        runs=past.runs_caught(reached) if past.enough() else None,
-        failures=past.failures_caught(reached) if past.enough() else None,
+        cut=share,
+        of_tests=of_tests,
+        runs=past.runs_caught(reached, of_tests=of_tests) if past.enough() else None,
+        failures=past.failures_caught(reached, of_tests=of_tests) if past.enough() else None,
         past=past,
         later_words=words,
     )
@@ -130,7 +137,7 @@ def as_left(answer: GateAnswer, selection: Selection) -> Left:
         left(answer, ranking),
         aim=selection.aim.words,
         order_name=selection.past.order,
-        share=selection.past.share_for(selection.aim.value) if selection.aim.kind == "confidence" else None,
+        share=selection.cut,
         caught=runs.words if runs is not None else selection.past.insufficient(),
         fired=tuple(rule.words for rule in selection.fired),
     )
@@ -167,13 +174,14 @@ def _reached(tests: Sequence[RankedTest], waiting: Collection[str]) -> float:
     return through / total if total else 1.0
 
 
-def _rule(aim: Aim, past: Past, share: float | None) -> str:
+def _rule(aim: Aim, past: Past, share: float | None, *, of_tests: bool) -> str:
     """The aim with what it came to, for the record and for each test that waits."""
+    whole = "tests" if of_tests else "expected time"
     if aim.kind != "confidence":
-        return f"{aim.words} of the expected time, in the order {past.order}"
+        return f"{aim.words} of the {whole}, in the order {past.order}"
     if share is None:
         return f"{aim.words}: {past.insufficient(aim.value)}"
-    return f"{aim.words}: the first {share:.1%} of the expected time in the order {past.order}"
+    return f"{aim.words}: the first {share:.1%} of the {whole} in the order {past.order}"
 
 
 def _reasons(
@@ -184,6 +192,7 @@ def _reasons(
     share: float | None,
     below: Sequence[str],
     fired: Sequence[Fired],
+    words: str,
 ) -> list[str]:
     """In words: what is chosen and why, first of all why it is everything where it is."""
     everything = [rule.words for rule in fired if rule.is_everything]
@@ -195,7 +204,7 @@ def _reasons(
     elif aim.kind == "confidence" and share is None:
         found.append(f"EVERYTHING RUNS: {past.insufficient(aim.value)}, so no part of the order is known to reach it")
     elif not below:
-        found.append(f"EVERYTHING RUNS: all {len(tests)} tests are in {_rule(aim, past, share)}, or always run")
+        found.append(f"EVERYTHING RUNS: all {len(tests)} tests are in {words}, or always run")
     else:
         found.append(_acting(answer, len(tests), len(below)))
     kept = sum(len(rule.tests) for rule in fired)

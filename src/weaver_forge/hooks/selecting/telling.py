@@ -31,7 +31,8 @@ def selection_as_data(selection: Selection) -> dict[str, Any]:
             {"rule": rule.rule, "path": rule.path, "everything": rule.is_everything, "tests": list(rule.tests)}
             for rule in selection.fired
         ],
-        "share_of_time": selection.share,
+        "share": selection.share,
+        "share_of": "tests" if selection.of_tests else "time",
         "confidence": _estimate(selection.runs, past),
         "failures_caught": _estimate(selection.failures, past),
         "past": past_as_data(past),
@@ -59,6 +60,7 @@ def curve_as_data(past: Past, selection: Selection | None = None) -> dict[str, A
         point = {
             "aim": selection.aim.words,
             "share": selection.share,
+            "is_of_tests": selection.of_tests,
             "share_of_tests": n / of if of else None,
             "acts": bool(selection.ranking.skipped),
             "confidence": _estimate(selection.runs, past),
@@ -75,8 +77,9 @@ def estimate_lines(selection: Selection) -> list[str]:
     if selection.runs is None or selection.failures is None:
         return [f"confidence not known, {past.insufficient()} in {past.n_runs} past runs"]
     period = f"{past.since:%Y-%m-%d} to {past.until:%Y-%m-%d}" if past.since and past.until else ""
+    whole = "tests" if selection.of_tests else "expected time"
     return [
-        f"first {selection.share:.1%} of the expected time: confidence {selection.runs.words}",
+        f"first {selection.share:.1%} of the {whole}: confidence {selection.runs.words}",
         f"failing tests within it: {selection.failures.words}",
         f"past: {past.n_runs} runs, {period}, in the order {past.order}",
     ]
