@@ -70,8 +70,9 @@ def test_surefire_leaves_out_whole_classes_and_names_methods_beside() -> None:
     said = render(lists, "surefire")
 
     assert said.text == "**/*$*\norg/ex/Gone.java\n"
+    classes = ["new", "org.ex.P", "org.ex.Out", "org.ex.S", "org.ex.J"]
     assert said.beside[".order"] == "".join(
-        f"{n},0,order(org.ex.{name})\n" for n, name in enumerate(["P", "Out", "S", "J"], 1)
+        f"{place},0,order({name})\n{place},0,{name},order\n" for place, name in enumerate(classes)
     )
     assert said.beside[".methods"] == ("-Dtest=org.ex.P#p[a?b]+p,org.ex.Out$In#m,org.ex.S#says??it??now,org.ex.J\n")
     assert "1 of 2 tests left for later run all the same" in "; ".join(said.notes)
