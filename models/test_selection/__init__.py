@@ -68,7 +68,7 @@ def configure(**options: Any) -> DecisionSpec:
             *change_links.READS,
         ),
         sources={
-            "tests": "no verdicts: nothing can be predicted",
+            "tests": "no verdicts: what ties a test to the change orders alone, and nothing is learnt",
             "git": "no changed files: tests that never failed before are ranked blindly",
             "github_actions": "no start of runs: predictions are dated just before the results",
             "coverage": "no coverage with a context a test: what a test executes is not known",

@@ -1,7 +1,6 @@
 """What Python files import is kept as of the newest tree, with the time in which each import was there."""
 
 import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from assets.verbs.loop import Runner
 from weaver_forge.contracts.tables.imports import CORE_CHANGES_IMPORTS, CORE_CHANGES_TREES
 from weaver_forge.links.impact.closures import Closures
 from weaver_forge.links.impact.import_times import held_at
-from weaver_forge.settings import Settings
+from weaver_forge.settings import load
 
 START = datetime(2026, 3, 1, 12)
 MINUTE = timedelta(minutes=1)
@@ -42,8 +41,11 @@ def test_imports_are_kept_with_the_time_in_which_they_were_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(change_imports, "SPACING", 1)
-    settings = Settings(root=tmp_path / "deployment", python=Path(sys.executable), decisions={})
-    settings.dagster_home.mkdir(parents=True)
+    root = tmp_path / "deployment"
+    root.mkdir()
+    (root / "weaver-forge.toml").write_text("[decisions]\n", encoding="utf-8")
+    settings = load(root)
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
     shop = tmp_path / "shop"
     subprocess.run(("git", "init", "-q", "-b", "main", str(shop)), check=True)
     for number, files in enumerate(COMMITS):

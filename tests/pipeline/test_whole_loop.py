@@ -92,6 +92,7 @@ NOT_SIMULATED = {t.name for t in ALL if t.source in {"gitlab", "coverage", "metr
     "core_service__resource_use",
     "core_ci__pipeline_spans",
     "core_ci__run_errors",
+    "core_ci__test_code",
     "core_ci__quarantines",
     "raw_ingest__rejected",
 }
