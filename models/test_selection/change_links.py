@@ -89,6 +89,10 @@ def link_features(subjects: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     rankings = subjects.select(_MOMENT).unique().sort(_MOMENT).with_row_index("ranking")
     rows = subjects.select("subject", *_MOMENT, "test_id", "file").join(rankings, on=_MOMENT)
     asked = _Asked.of(rankings, tables)
+    if asked.known.is_empty():
+        nothing = [pl.lit(None, pl.Float64).alias(name) for name in LINKS]
+        said = rows.select("subject", "ranking").join(_meaning(rankings, tables), on="ranking")
+        return said.select("subject", "semantic_class", *CLASSES, *nothing, linked_path=pl.lit(None, pl.String))
     tests = _with_files(rows.select("repo_id", "test_id", "file").unique(), asked, tables)
     rows = rows.join(tests, on=("repo_id", "test_id", "file"), nulls_equal=True).select(
         "subject", "ranking", "repo_id", "test", "test_file"
@@ -160,15 +164,15 @@ def _with_files(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> pl.DataFr
         if mine["file"].null_count() and isinstance(newest, datetime):
             paths = _test_paths(str(repo_id), newest, tables)
         # A class has one file, and thousands of tests.
-        names = mine.select("file", group=pl.col("test_id").str.split("::").list.first()).unique("group", keep="any")
+        grouped = mine.with_columns(group=pl.col("test_id").str.splitn("::", 2).struct[0])
+        names = grouped.select("file", "group").unique("group", keep="any") if paths else grouped.clear()
         of_group = files_of_tests(dict(names.select("group", "file").iter_rows()), paths) if paths else {}
         spelled = pl.DataFrame(
             {"group": list(of_group), "spelled": list(of_group.values())},
             schema={"group": pl.String, "spelled": pl.String},
         )
         found.append(
-            mine.with_columns(group=pl.col("test_id").str.split("::").list.first())
-            .join(spelled, on="group", how="left")
+            grouped.join(spelled, on="group", how="left")
             .with_columns(test_file=pl.coalesce("file", "spelled"))
             .drop("group", "spelled")
         )

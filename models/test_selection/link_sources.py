@@ -40,6 +40,8 @@ def importing(
         trees: ``core_changes__trees``.
         imports: ``core_changes__imports``.
     """
+    if trees.is_empty():
+        return _unknown(rows, ("import_nearness", "import_pull"))
     read = trees.select("repo_id", tree_at="known_at").unique().sort("tree_at")
     of_tree = moments.sort("predicted_at").join_asof(
         read, left_on="predicted_at", right_on="tree_at", by="repo_id", check_sortedness=False, coalesce=False
@@ -57,6 +59,12 @@ def importing(
     return rows.select("subject", "ranking", "test_file").join(ties, on=("ranking", "test_file"), how="left").drop(
         "ranking", "test_file"
     )  # fmt: skip
+
+
+def _unknown(rows: pl.DataFrame, names: tuple[str, str]) -> pl.DataFrame:
+    """What a source says that has nothing to say."""
+    nothing = [pl.lit(None, pl.Float64).alias(name) for name in names]
+    return rows.select("subject", *nothing, path=pl.lit(None, pl.String))
 
 
 def _no_imports() -> pl.DataFrame:
@@ -122,6 +130,8 @@ def executing(
             one count.
         names: Of the two columns.
     """
+    if reports.is_empty():
+        return _unknown(rows, names)
     at = rows.select("subject", "ranking", "test").join(moments.select("ranking", "predicted_at"), on="ranking")
     reports = reports.unique(maintain_order=False).sort("known_at")
     newest = at.sort("predicted_at").join_asof(
