@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.resources import POOL, Deployment
+from assets.spool import SPOOL
 from assets.tables import asset_spec, contract_checks, results
 from weaver_forge.contracts.dtypes import shaped
 from weaver_forge.contracts.tables.ci import CORE_CI_QUARANTINES
@@ -18,7 +19,7 @@ NAME = "core_ci_quarantines"
 
 @dg.multi_asset(
     name=NAME,
-    specs=[asset_spec(CORE_CI_QUARANTINES)],
+    specs=[asset_spec(CORE_CI_QUARANTINES, [SPOOL])],
     check_specs=contract_checks([CORE_CI_QUARANTINES]),
     pool=POOL,
 )
