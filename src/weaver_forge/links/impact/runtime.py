@@ -60,7 +60,7 @@ def files_of_places(places: pl.DataFrame, paths: Sequence[str]) -> pl.DataFrame:
             near = by_name.get(file.replace("\\", "/").rpartition("/")[2], [])
         else:
             near = [path for name in {*_names(function)[:-1]} for path in by_module.get(name, ())]
-        path, signal = _file_of(file, function, near, least)
+        path, signal = _file_of(file, function, near, least) if near else ("", "")
         if path:
             rows.append((file, function, path, signal))
     schema = {"code_file": pl.String, "code_function": pl.String, "path": pl.String, "signal": pl.String}
