@@ -38,6 +38,7 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
         self._tables = {table.name: table for table in (*tables, *self._kept)}
         self._dated = [table for table in tables if "known_at" in table.column_names]
         self._extra: Mapping[str, pl.DataFrame] = {}
+        self._known: dict[str, datetime | None] = {}
         self._read: dict[str, pl.DataFrame] = {}
 
     def __enter__(self) -> Self:
@@ -85,12 +86,19 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
         """The newest ``known_at`` up to now over the declared tables; None when all are empty. Reads no table."""
         added = [self._extra[table.name] for table in self._dated if table.name in self._extra]
         newest = [frame.filter(pl.col("known_at") <= now)["known_at"].max() for frame in added]
-        until = f"where known_at <= timestamp '{now.isoformat(sep=' ')}'"
-        for table in self._dated:
-            if table.name in self._stored:
-                sql = f'select max(known_at) from "{table.name}" {until}'  # noqa: S608 - declared names
-                newest += self._con.execute(sql).fetchone() or ()
+        newest += [self._newest(table.name, now) for table in self._dated if table.name in self._stored]
         return max((value for value in newest if isinstance(value, datetime)), default=None)
+
+    def _newest(self, name: str, now: datetime) -> datetime | None:
+        """Newest ``known_at`` of a stored table up to now; a snapshot does not change, so one look is enough."""
+        sql = f'select max(known_at) from "{name}"'  # noqa: S608 - a declared name
+        if name not in self._known:
+            ((self._known[name],),) = self._con.execute(sql).fetchall()
+        newest = self._known[name]
+        if newest is None or newest <= now:
+            return newest
+        until = f"where known_at <= timestamp '{now.isoformat(sep=' ')}'"
+        return next((value for (value,) in self._con.execute(f"{sql} {until}").fetchall()), None)
 
     def _rows(self, table: Table) -> pl.DataFrame:
         if table.name not in self._stored:
