@@ -12,6 +12,7 @@ LOOK_UPS = {
     "src/weaver_forge/hooks/evolving.py": "the decisions that a plan has carried out, to undo or check them",
     "src/weaver_forge/hooks/record.py": "whether the text of a policy is there already",
     "src/weaver_forge/hooks/reproducing.py": "which decision a question in words means",
+    "assets/deferring.py": "under which ids a large ranking is there already",
     "assets/predicting.py": "which predictions are there already",
     "assets/replaying.py": "which replayed predictions are there already",
 }
