@@ -288,7 +288,9 @@ def test_the_database_itself_refuses_to_change_or_remove_a_row(ledger: Ledger) -
         "acts": ACT,
         "quarantines": {
             **{name: name for name in ("repo_id", "test_id", "reason", "actor")},
-            **{"state": "in", "made_at": NOW, "expires_at": NOW + timedelta(days=30)},
+            "state": "in",
+            "made_at": NOW,
+            "expires_at": NOW + timedelta(days=30),
         },
     }
     assert {*one_of_each, "roots"} == {table.kind for table in CURRENT.tables}
