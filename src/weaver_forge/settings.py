@@ -61,7 +61,7 @@ class Settings:
         decisions: Decision name -> package; the registry.
         options: Decision name -> keyword arguments of its package's ``configure``.
         sources: Source name -> patterns relative to ``root`` that ``run`` takes in every time.
-        ledger_url: SQLAlchemy URL of the ledger.
+        ledger_url: SQLAlchemy URL of the ledger; where none is said, that of a SQLite file among the data.
         fixed_now: A simulated clock (the demo's); None for the real one.
         partitions_start: First daily partition, ``YYYY-MM-DD``.
         registries: Convention registries of one's own, put over OpenTelemetry's.
@@ -88,6 +88,11 @@ class Settings:
     links: Mapping[str, Any] = field(default_factory=dict)
     webhooks: Mapping[str, Any] = field(default_factory=dict)
     receiver: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep the ledger among the data where nothing else is said."""
+        if not self.ledger_url:
+            object.__setattr__(self, "ledger_url", f"sqlite:///{self.data / 'ledger.sqlite'}")
 
     @property
     def data(self) -> Path:
@@ -186,8 +191,6 @@ def load(root: Path) -> Settings:
     environment = os.environ  # noqa: TID251
     python = environment.get("WEAVER_FORGE_PYTHON") or document.get("pipeline", {}).get("python") or sys.executable
     now = environment.get("WEAVER_FORGE_NOW") or document.get("clock", {}).get("now")
-    default_ledger = f"sqlite:///{root.resolve() / 'data' / 'ledger.sqlite'}"
-    ledger = environment.get("WEAVER_FORGE_LEDGER_URL") or document.get("ledger", {}).get("url") or default_ledger
     return Settings(
         root=root.resolve(),
         # Not resolved: a virtual environment's python is a link, and following it would leave the environment.
@@ -195,7 +198,7 @@ def load(root: Path) -> Settings:
         decisions=document.get("decisions", {}),
         options=document.get("options", {}),
         sources=_sources(document.get("sources", {})),
-        ledger_url=ledger,
+        ledger_url=environment.get("WEAVER_FORGE_LEDGER_URL") or document.get("ledger", {}).get("url") or "",
         fixed_now=_instant(now, path) if now else None,
         partitions_start=document.get("partitions", {}).get("start", "2015-01-01"),
         registries=tuple(root.resolve() / name for name in _texts(document, "semconv", "registries", path)),
