@@ -22,9 +22,12 @@ from assets.tables import is_unchanged
 from assets.upkeep import compact_job
 from weaver_forge.contracts.decision import DecisionSpec, candidate_table, feature_table, prediction_table
 from weaver_forge.contracts.tables import ALL
+from weaver_forge.contracts.tables.ci import CORE_CI_QUARANTINES
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
 from weaver_forge.settings import Settings
 from weaver_forge.warehouse import Warehouse
+
+MARTS_KEYS = tuple(table.name for table in MARTS)
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -36,12 +39,11 @@ _UNDER_WAY = [
 
 def ingest_selection() -> dg.AssetSelection:
     """Raw tables, hooks' spooled decisions, and everything in core that is not computed a day at a time."""
-    marts = {table.name for table in MARTS}
-    names = [t.name for t in ALL if t.layer in {"raw", "core"} and t.source != "ingest" and t.name not in marts]
+    others = {*MARTS_KEYS, CORE_CI_QUARANTINES.name}
+    names = [t.name for t in ALL if t.layer in {"raw", "core"} and t.source != "ingest" and t.name not in others]
     return dg.AssetSelection.assets(*names, SPOOL, OVERVIEW)
 
 
-MARTS_KEYS = tuple(table.name for table in MARTS)
 AFTER_MARTS = (CORE_ENTITY_LINKS.name, CORE_ENTITY_LINK_RATES.name, OVERVIEW)
 """What is made anew of the marts as a whole: the entity graph and the overview."""
 
@@ -61,8 +63,11 @@ def train_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
 
 
 def publish_selection(specs: Sequence[DecisionSpec]) -> dg.AssetSelection:
-    """What is kept for questions, predictions, scores of earlier ones, what has been earned, and the snapshot."""
-    keys = [SNAPSHOT, AUTONOMY]
+    """What is kept for questions, predictions, scores of earlier ones, what has been earned, and the snapshot.
+
+    And which tests the ledger has in quarantine: nothing that is taken in changes that, and labels leave them out.
+    """
+    keys = [SNAPSHOT, AUTONOMY, CORE_CI_QUARANTINES.name]
     for spec in specs:
         keys += kept_names(spec)
         for kind in spec.kinds:
@@ -238,7 +243,7 @@ def stale_ops(deployment: Deployment, defs: dg.Definitions) -> tuple[dict[str, l
     """
     with deployment.warehouse.connect():  # held: DuckDB opens its file once
         ops = [_Op.of(asset) for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
-        wanted = {table.name for table in ALL if table.layer == "core"} - {table.name for table in MARTS}
+        wanted = {table.name for table in ALL if table.layer == "core"} - {*MARTS_KEYS, CORE_CI_QUARANTINES.name}
         core = [op for op in ops if op.makes <= wanted]
         stale = {op.name: op for op in core if not is_unchanged(deployment, op.name, op.reads, op.makes)}
     changed: set[str] = set().union(*(op.makes for op in stale.values() if op.name not in SELDOM_OTHER))
