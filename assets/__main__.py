@@ -4,6 +4,7 @@ Speaks JSON lines on standard output and ends with the exit code of the command.
 needs: ``predict`` must answer within seconds and loads neither Dagster nor MLflow.
 """
 
+import gc
 import importlib
 import json
 import logging
@@ -63,6 +64,8 @@ def _run(argv: list[str]) -> int:
     verb = argv[1] if len(argv) > 1 else ""
     if verb not in VERBS:
         raise UsageError(f"unknown verb {verb!r}", do=f"Known: {', '.join(VERBS)}")
+    if argv[2:3] == ["-"]:
+        gc.disable()  # one answer and the end: cycles are not looked for
     function = getattr(importlib.import_module(VERBS[verb]), verb)
     settings = settings_module.find()
     if argv[2:3] == ["-"]:  # started ahead of its question: all is loaded when it comes

@@ -5,6 +5,7 @@ process waits for its question; where an answer is published none comes, and it 
 commands, and where. What is asked, and how, is ``pipeline``'s. Whatever stands in the way here is said by the command.
 """
 
+import gc
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ def started_ahead(argv: Sequence[str]) -> Generator[None]:
         return
     from weaver_forge.cli import pipeline
 
+    collects = gc.isenabled()
+    gc.disable()  # looking for cycles among ten thousand rows again and again costs more than it frees
     try:
         found = _settings(argv)
         if found is not None and (found.published / "CURRENT").is_file():
@@ -41,6 +44,8 @@ def started_ahead(argv: Sequence[str]) -> Generator[None]:
         yield
     finally:
         pipeline.end()
+        if collects:
+            gc.enable()
 
 
 def _settings(argv: Sequence[str]) -> "Settings | None":
