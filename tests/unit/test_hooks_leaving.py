@@ -295,7 +295,7 @@ def test_many_at_once_are_judged_as_each_alone(
     ]
     asked = Question(decision="t", on="low", holds=False, now=NOW)
 
-    at_once = may_wait(effective(policy, "t"), asked, views)
+    at_once = tuple(may_wait(effective(policy, "t"), asked, views))
 
     alone = [
         evaluate(policy, Question(decision="t", on="low", holds=False, now=NOW, prediction=v)).takes for v in views

@@ -270,7 +270,7 @@ def _with_durations(
         return found, durations
     rule = effective(around.policy, request.decision, action)
     asked = Question(decision=request.decision, action=action, on=on, holds=False, now=around.now)
-    return judged_first(found, may_wait(rule, asked, [seen(row, durations) for row in found.rows])), durations
+    return judged_first(found, may_wait(rule, asked, (seen(row, durations) for row in found.rows))), durations
 
 
 def _whole_subject(request: GateRequest, kind: Kind, around: Circumstances) -> dict[str, str]:

@@ -5,7 +5,7 @@ Put here what rows of predictions say together. Where they are looked for is ``c
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -91,7 +91,7 @@ def seen(row: Mapping[str, Any], durations: Durations = MappingProxyType({})) ->
     )
 
 
-def judged_first(found: Found, waits: Sequence[bool]) -> Found:
+def judged_first(found: Found, waits: Iterable[bool]) -> Found:
     """Of what an action on low probability is asked about, the row that policy judges: first of those that may wait.
 
     Rows are likeliest first, so it is the one that comes nearest to having to run. A number that is no probability

@@ -116,7 +116,7 @@ def rank(
     if asked is None or asked.on != "low":
         return cut(tests, budget) if budget else _all_in_order(tests)
     rule = effective(policy, asked.decision, asked.action, asked.scope)
-    waits = may_wait(rule, asked, [seen(row, answer.durations) for row in answer.predictions])
+    waits = may_wait(rule, asked, (seen(row, answer.durations) for row in answer.predictions))
     low = {str(row["test_id"]) for row, may in zip(answer.predictions, waits, strict=True) if may}
     below = tuple(test.test_id for test in tests if test.test_id in low and test.test_id not in always)
     spared = tests[0].test_id if tests and len(below) == len(tests) else ""

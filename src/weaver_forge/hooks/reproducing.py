@@ -142,7 +142,7 @@ def left_again(decision: Row, predictions: Sequence[Row], policy: str | None) ->
     if left.aim:
         later = chosen_again(left, [row for row in rows if row is not None], names) if left.n else ()
     else:
-        later = may_wait(rule, asked, views) if left.n and asked.on == "low" else ()
+        later = tuple(may_wait(rule, asked, views)) if left.n and asked.on == "low" else ()
     below = tuple(place for place, waits_now in enumerate(later) if waits_now and place not in left.always)
     is_named = names_sha256(names[at] for at in left.below) == left.below_sha256
     return {**told, "same": below == left.below and is_named, "why": ""}

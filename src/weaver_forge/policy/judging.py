@@ -5,7 +5,7 @@ is ``ruling``'s.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -155,18 +155,17 @@ def _skipped(rule: Rule, found: PredictionView) -> Judgement:
     return Judgement(verdict=verdict, freshness=freshness, why=why, rules=rules, takes=below)
 
 
-def may_wait(rule: Rule, question: Question, views: Sequence[PredictionView]) -> tuple[bool, ...]:
+def may_wait(rule: Rule, question: Question, views: Iterable[PredictionView]) -> Iterator[bool]:
     """Of many predictions for one question: which of them :func:`judge` would say of that the action is taken.
 
-    Without a sentence for each, so that ten thousand tests cost little; one that is not fresh, or has no number, runs.
+    Without a sentence for each, so that ten thousand tests cost little, and only of as many as are asked for; one
+    that is not fresh, or has no number, runs.
     """
-    waits = []
     for view in views:
         freshness, doubt = _freshness(view, rule, question)
         limit = skip_limit(rule, view.duration_ms)
         is_usable = freshness is Freshness.FRESH and not doubt and view.probability is not None
-        waits.append(is_usable and limit is not None and view.probability < limit)  # type: ignore[operator] # usable has one
-    return tuple(waits)
+        yield is_usable and limit is not None and view.probability < limit  # type: ignore[operator] # usable has one
 
 
 def never_taken(rule: Rule, on: On) -> str:
