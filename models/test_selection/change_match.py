@@ -198,7 +198,7 @@ def _folder(path: pl.Expr) -> pl.Expr:
 
 
 def _authors(rankings: pl.DataFrame, changes: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Share of the author's earlier revisions on which something failed, smoothed by two of ten."""
+    """How many changes the author made before, and the share on which something failed, smoothed by two of ten."""
     author = rankings.join(
         changes.select("repo_id", "revision", "author", "known_at"), on=("repo_id", "revision")
     ).filter(pl.col("known_at") <= pl.col("predicted_at"))
@@ -217,9 +217,11 @@ def _authors(rankings: pl.DataFrame, changes: pl.DataFrame, verdicts: pl.DataFra
         "known_at",
         author_failure_rate=(pl.col("broken").cum_sum().over(by) + 2) / (pl.col("broken").cum_count().over(by) + 10),
     )
-    rates = (
-        author.drop("known_at")
-        .sort("predicted_at")
-        .join_asof(states, left_on="predicted_at", right_on="known_at", by=list(by), check_sortedness=False)
-    )
-    return rates.select("ranking", "author_failure_rate")
+    made = changes.sort("known_at").select(*by, "known_at", n_made=pl.int_range(1, pl.len() + 1).over(by))
+    found = author.drop("known_at").sort("predicted_at")
+    for known in (states, made):
+        found = found.join_asof(
+            known, left_on="predicted_at", right_on="known_at", by=list(by), check_sortedness=False
+        ).drop("known_at", strict=False)
+    before = (pl.col("n_made") - 1).cast(pl.Float64)  # all but this one
+    return found.select("ranking", "author_failure_rate", author_changes=before)

@@ -53,6 +53,7 @@ _CHANGE = (
     Column("n_failed_with_file", "DOUBLE", "Past failures with one of the changed files.", nullable=True),
     Column("n_failed_with_folder", "DOUBLE", "Past failures with one of the changed folders.", nullable=True),
     Column("author_failure_rate", "DOUBLE", "Share of the author's tested revisions that failed.", nullable=True),
+    Column("author_changes", "DOUBLE", "Changes that the author made before; null when not known.", nullable=True),
     Column("matched_path", "VARCHAR", "The changed file nearest to the test; null when not known.", nullable=True),
 )
 

@@ -94,6 +94,17 @@ def test_a_run_without_a_start_is_predicted_just_before_its_results() -> None:
     assert subjects["predicted_at"][0] < rows[0]["known_at"]
 
 
+def test_how_experienced_the_author_is_counts_earlier_changes_alone() -> None:
+    tables = _organisation(5)
+    by_two = pl.when(pl.col("revision") == "rev3").then(pl.lit("b")).otherwise("author")
+    tables["core_changes__changes"] = tables["core_changes__changes"].with_columns(author=by_two)
+    subjects = KIND.history(tables, T0 + 10 * HOUR)
+
+    features = KIND.features(tables, subjects).group_by("revision").agg(pl.col("author_changes").unique())
+
+    assert dict(features.iter_rows()) == {"rev0": [0.0], "rev1": [1.0], "rev2": [2.0], "rev3": [0.0], "rev4": [3.0]}
+
+
 def test_rows_planted_in_the_future_change_no_feature() -> None:
     """Verdicts, runs, changes and files known after the prediction are invisible, whatever their event time."""
     tables = _organisation(20)

@@ -111,15 +111,15 @@ def benchmark(
     chdb: Path | None = None,
     json: Json = False,
 ) -> int:
-    """Measure a decision on public data, how fast things come in, or how fast the ledger is.
+    """Measure a decision on public data, how fast things come in, how fast the ledger is, or how fast tests are ranked.
 
     Args:
-        name: Which decision, or ingest, or ledger; the names are listed where none is given.
-        data: Folder of the data; of ingest and ledger, where their corpus is made and removed again.
+        name: Which decision, or ingest, ledger or ranking; the names are listed where none is given.
+        data: Folder of the data; of ingest, ledger and ranking, where their corpus is made and removed again.
         spans: Of ingest: how many; a million where nothing is said.
-        rows: Of ledger: how many are there; a million where nothing is said.
-        only: Of ingest and ledger: only this measure; repeatable.
-        full: Of ingest: with ten times as many spans too, and 100,000 commits. Of ledger: ten million rows.
+        rows: Of ledger and ranking: how many are there; a million where nothing is said.
+        only: Of ingest, ledger and ranking: only this measure; repeatable.
+        full: Of ingest: with ten times as many spans too, and 100,000 commits. Of ledger and ranking: ten million rows.
         chdb: Of ingest: an interpreter whose environment has chdb, to measure ClickHouse beside it.
         json: Print only the result, as JSON.
     """
