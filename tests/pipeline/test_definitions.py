@@ -28,6 +28,7 @@ from weaver_forge.contracts.decision import feature_table
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables import ALL, BY_NAME
 from weaver_forge.contracts.tables.changes import CORE_CHANGES_CHANGES
+from weaver_forge.contracts.tables.ci import CORE_CI_QUARANTINES
 from weaver_forge.contracts.tables.entities import CORE_ENTITY_LINK_RATES, CORE_ENTITY_LINKS
 from weaver_forge.settings import SOURCES, Settings
 from weaver_forge.testing import Truth
@@ -146,7 +147,8 @@ def test_the_jobs_are_the_steps_of_the_loop(deployment: Deployment, defs: dg.Def
     assert not {feature_table(spec, kind).name for spec in deployment.specs for kind in spec.kinds} & steps["publish"]
     assert SNAPSHOT in steps["publish"]
     taken_in = {n for n in declared(deployment) if n.startswith(("raw_", "core_"))} - marts
-    assert steps["ingest"] == taken_in | {SPOOL, OVERVIEW}
+    assert CORE_CI_QUARANTINES.name in steps["publish"]
+    assert steps["ingest"] == taken_in - {CORE_CI_QUARANTINES.name} | {SPOOL, OVERVIEW}
 
 
 def test_upkeep_retraining_and_publishing_are_scheduled_in_utc(defs: dg.Definitions) -> None:
