@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TESTS = "core_ci__test_durations"
 VERDICTS = "core_ci__test_verdicts"
-"""Where a snapshot of before has what tests take."""
+"""Where a deployment that has taken nothing in since there are :data:`TESTS` has what tests take."""
 
 
 def known_durations(snapshot: "Snapshot | None", repo_id: str) -> dict[str, float | None]:
@@ -23,9 +23,10 @@ def known_durations(snapshot: "Snapshot | None", repo_id: str) -> dict[str, floa
         return {}
     where, parameters = ("where repo_id = ?", [repo_id]) if repo_id else ("", [])
     try:
-        table = TESTS if TESTS in snapshot.tables() else VERDICTS
-        sql = f"select test_id, avg(duration_ms) as duration_ms from {table} {where} group by test_id"  # noqa: S608 - constants
-        rows = snapshot.rows(sql, parameters) if table in snapshot.tables() else []
+        for table in (TESTS, VERDICTS):
+            sql = f"select test_id, avg(duration_ms) as duration_ms from {table} {where} group by test_id"  # noqa: S608 - constants
+            if table in snapshot.tables() and (rows := snapshot.rows(sql, parameters)):
+                return {row["test_id"]: row["duration_ms"] for row in rows}
     except (SourceError, duckdb.Error):  # why it cannot be read is the gate's to say: it asks it for predictions too
         return {}
-    return {row["test_id"]: row["duration_ms"] for row in rows}
+    return {}
