@@ -8,13 +8,13 @@ from typing import Any
 
 from assets.measuring.bench import Bench
 from assets.measuring.corpora import Corpora, Sizes
+from assets.measuring.grouped import COLUMNS, said
 from assets.measuring.rows import GROUPS, Row
 from assets.resources import Emit
 from weaver_forge.errors import MissingInput, SourceError, UsageError
 from weaver_forge.settings import Settings
 
 N_SPANS, N_COMMITS, FULL_COMMITS = 1_000_000, 10_000, 100_000
-COLUMNS = ["figure", "value", "ratio", "bar", "outcome"]
 
 
 def ingest_benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
@@ -49,8 +49,8 @@ def ingest_benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emi
         "columns": COLUMNS,
         "rows": [[getattr(row, name) for name in COLUMNS] for _, row in rows],
     })  # fmt: skip
-    said = list(starmap(_said, rows))
-    emit({"event": "result", "data": {"spans": sizes.n_spans, "more": sizes.n_more, "rows": said}})
+    told = list(starmap(said, rows))
+    emit({"event": "result", "data": {"spans": sizes.n_spans, "more": sizes.n_more, "rows": told}})
     return SourceError.exit_code if any(row.failed for _, row in rows) else 0
 
 
@@ -81,8 +81,3 @@ def _sizes(n_spans: int, *, full: bool) -> Sizes:
         raise UsageError(f"{n_spans} spans measure nothing", where="--spans", do="Name at least 1000")
     n_commits = FULL_COMMITS if full else max(N_COMMITS * n_spans // N_SPANS, 300)
     return Sizes(n_spans, n_spans * (10 if full else 3), n_commits)
-
-
-def _said(group: str, row: Row) -> dict[str, Any]:
-    words = {name: getattr(row, name) for name in COLUMNS}
-    return {"measure": group, **words, "measured": row.measured, "most": row.most, "least": row.least}
