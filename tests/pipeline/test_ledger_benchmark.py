@@ -72,7 +72,7 @@ def test_writers_and_scores_are_measured_on_what_they_made(tmp_path: Path) -> No
 def test_assessing_what_was_added_is_measured_beside_assessing_everything_and_gives_the_same(tmp_path: Path) -> None:
     events: list[Any] = []
 
-    code = ledger_benchmark(settings(), {"rows": 5_000, "only": ["assess"], "data": str(tmp_path)}, events.append)
+    code = ledger_benchmark(settings(), {"rows": 40_000, "only": ["assess"], "data": str(tmp_path)}, events.append)
 
     rows = events[-1]["data"]["rows"]
     assert code == 0, rows
