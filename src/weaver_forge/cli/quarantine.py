@@ -89,8 +89,7 @@ def add(test: str, /, *, expires: str, reason: str, actor: str = "", repo: str =
     """
     at = _deployment()
     now = at.settings.now()
-    if not reason.strip():
-        raise UsageError("no reason is given", where="quarantine add", do="Give --reason WHY; it stands in the ledger")
+    _refuse_no_reason(reason)
     until = _until(expires, now, _most_days(at))
     repo_id, test_id = _known(at, test, repo)
     shown = next((row for row in _unstable_rows(at, now, DAYS, repo_id) if row["test_id"] == test_id), None)
@@ -120,8 +119,7 @@ def remove(test: str, /, *, reason: str, actor: str = "", repo: str = "", json: 
     """
     at = _deployment()
     now = at.settings.now()
-    if not reason.strip():
-        raise UsageError("no reason is given", where="quarantine remove", do="Give --reason WHY")
+    _refuse_no_reason(reason)
     inside = [one for one in held(_events(at), now) if test in one.test_id and repo in {"", one.repo_id}]
     inside = [one for one in inside if one.test_id == test] or inside
     if len(inside) != 1:
@@ -197,6 +195,11 @@ def check(*reports: Path, repo: str = "", from_: From = None, json: Json = False
         for line in found.lines():
             text.out(line)
     return 1 if found.counts else 0
+
+
+def _refuse_no_reason(reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("no reason is given", where="quarantine", do="Give --reason WHY; it stands in the ledger")
 
 
 def _deployment() -> Place:
