@@ -155,7 +155,7 @@ def test_too_few_failing_runs_run_everything_and_say_so(tmp_path: Path) -> None:
     _, found = ask(tmp_path, read_aim("confidence 95%"), known=past(12))
 
     assert ids(found) == (["a", "b", "c", "d"], [])
-    assert found.is_total
+    assert not found.ranking.below
     assert found.ranking.reasons[0].startswith("EVERYTHING RUNS: insufficient data: 12 of 30 failing runs")
 
 

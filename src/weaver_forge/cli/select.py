@@ -214,7 +214,8 @@ def _story(answer: ci_gate.GateAnswer, selection: Selection) -> list[str]:
     lines += [f"  {line}" for line in estimate_lines(selection)]
     lines += [f"  {reason}" for reason in answer.ruling.reasons]
     lines += _titled("Rules of the change", [rule.words for rule in selection.fired])
-    waiting = ranking.rest or tuple(test for test in ranking.run if test.test_id in ranking.below)
+    below = frozenset(ranking.below)
+    waiting = ranking.rest or tuple(test for test in ranking.run if test.test_id in below)
     title = "Run later" if ranking.rest else "Would run later"
     later = [test.test_id for test in waiting[:SHOWN]]
     more = [f"{len(waiting)} tests in all: --rest FILE, or --json"] if waiting else []

@@ -50,11 +50,6 @@ class Selection:
     past: Past
     later_words: str = ""
 
-    @property
-    def is_total(self) -> bool:
-        """Whether nothing would wait."""
-        return not self.ranking.below
-
 
 def select(answer: GateAnswer, policy: Policy, aim: Aim, past: Past, fired: Sequence[Fired]) -> Selection:
     """Choose among the tests of a gate's answer.
@@ -77,8 +72,9 @@ def select(answer: GateAnswer, policy: Policy, aim: Aim, past: Past, fired: Sequ
     everything_runs = any(rule.is_everything for rule in fired)
     called = {test for rule in fired for test in rule.tests}
     always = waiting if everything_runs else waiting & called
-    below = tuple(test.test_id for test in tests if test.test_id in waiting - always)
-    skipped = frozenset(below) if ruling.acts else frozenset()
+    later = waiting - always
+    below = tuple(test.test_id for test in tests if test.test_id in later)
+    skipped = later if ruling.acts else frozenset()
     reached = _reached(tests, waiting)
     words = _rule(aim, past, share, of_tests=of_tests)
     return Selection(
@@ -94,7 +90,7 @@ def select(answer: GateAnswer, policy: Policy, aim: Aim, past: Past, fired: Sequ
             is_by_duration=True,
         ),
         aim=aim,
-        chosen=tuple(test for test in tests if test.test_id not in below),
+        chosen=tuple(test for test in tests if test.test_id not in later),
         fired=tuple(fired),
         share=reached,
         cut=share,
