@@ -61,7 +61,7 @@ def _instants(subjects: pl.DataFrame) -> list[datetime]:
 def _checked(decision: str, kind: SubjectKind, tables: Tables, subjects: pl.DataFrame, at: datetime) -> int:
     """Check the subjects of an instant, and those just before it: for them a look beyond the instant is found."""
     by = list(kind.subject_columns)
-    newest = subjects.select(by).filter(pl.col("predicted_at") <= at).sort("predicted_at", *kind.key_names)
+    newest = subjects.filter(pl.col("predicted_at") <= at).sort("predicted_at", *kind.key_names)
     sample = newest.tail(SUBJECTS)
     then = CutTables(tables, at)
     names = [column.name for column in kind.feature_columns]

@@ -47,8 +47,8 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
     """Predict one unit: ``decision`` and ``subject`` (column -> value).
 
     Optional: ``entity``, ``repository`` (the path of a clone that has a revision which was never ingested),
-    ``snapshot`` (the folder to read), ``objective`` (what a model that can order for several is to order for) and
-    ``packed`` (whether to give the predictions by column).
+    ``snapshot`` (the folder to read), ``objective`` (what a model that can order for several is to order for),
+    ``branch`` (of the run that asks) and ``packed`` (whether to give the predictions by column).
     """
     spec = load_spec(settings, str(arguments["decision"]))
     subject = {str(key): str(value) for key, value in dict(arguments["subject"]).items()}
@@ -67,7 +67,8 @@ def predict(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int
                 data_as_of=tables.data_as_of(now),
                 sources_missing=_sources_missing(snapshot, spec),
             )
-            said = predict_from(spec, kind, document, tables, subject, provenance)
+            branch = str(arguments.get("branch") or "")
+            said = predict_from(spec, kind, document, tables, subject, provenance, branch=branch)
     with Ledger.open(settings.ledger_url) as ledger:
         if is_large(kind, said):
             said = put_down(settings.spool, ledger, spec, kind, said)
@@ -92,13 +93,24 @@ def predict_from(
     tables: SnapshotTables,
     subject: Mapping[str, str],
     provenance: Provenance,
+    *,
+    branch: str = "",
 ) -> Predictions:
     """Predict what is asked about from a snapshot's tables, as of when it is asked; nothing is recorded.
+
+    Args:
+        spec: The decision.
+        kind: The subject kind.
+        document: As a training exported it.
+        tables: The snapshot's.
+        subject: Column -> value.
+        provenance: What all rows have in common.
+        branch: On which the run is that asks; empty where nobody says.
 
     Raises:
         SourceError: If nothing is known about it.
     """
-    subjects = _subjects(kind, tables, subject, provenance.made_at)
+    subjects = _subjects(kind, tables, subject, provenance.made_at, branch)
     return predict_subjects(spec, kind, document, tables, subjects, provenance)
 
 
@@ -174,9 +186,9 @@ def rows_of_revision(spec: DecisionSpec, subject: Mapping[str, str], repository:
 
 
 def _subjects(
-    kind: SubjectKind, tables: Mapping[str, pl.DataFrame], subject: Mapping[str, str], now: datetime
+    kind: SubjectKind, tables: Mapping[str, pl.DataFrame], subject: Mapping[str, str], now: datetime, branch: str
 ) -> pl.DataFrame:
-    unit = {name: value for name, value in subject.items() if name in kind.decided_per}
+    unit = {name: value for name, value in subject.items() if name in kind.decided_per} | {"branch": branch}
     current = kind.keeping.ask(tables, unit, now) if kind.keeping else kind.current(tables, now)
     matching = current.filter(*(_is(column, subject[column.name]) for column in kind.key if column.name in subject))
     if not matching.is_empty():

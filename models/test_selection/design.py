@@ -7,11 +7,15 @@ import numpy as np
 import polars as pl
 
 from models.logistic import Floats
+from models.test_selection.branches import MEMORY
 from models.test_selection.change_links import CLASSES, LINKS
 from models.test_selection.recency import ALPHAS, BESIDE, CHOSEN, NEAR
 
 RATE_FLOOR = 0.002
 """Rates this near to 0 or 1 say no more than this: log-odds of about 6."""
+
+BRANCH_FLOOR = 0.001
+"""The same of what a branch says beside all runs."""
 
 RATES = (
     *ALPHAS, *NEAR, *BESIDE, "repo_failure_rate", "last_run_failed_ratio", "group_failure_rate", "author_failure_rate",
@@ -24,7 +28,7 @@ _PLAIN = (
     "n_failures_last_10", "transition_ratio", "is_new", "path_similarity", "touches_test", "touches_namesake",
     "duration_spread", *CHOSEN, "name_place", *CLASSES, *LINKS,
 )  # fmt: skip
-COLUMNS = (*RATES, *_COUNTS, *_PLAIN, "never_failed", "duration_rank")
+COLUMNS = (*RATES, *_COUNTS, *_PLAIN, "on_branch", "never_failed", "duration_rank")
 
 CHANCE = tuple(
     name for name in COLUMNS if name not in {*NEAR, *BESIDE, *CHOSEN, "name_place", "duration_spread", "duration_rank"}
@@ -35,7 +39,7 @@ CHANGED = ("path_similarity", "touches_test", "touches_namesake", *LINKS)
 """What ties a test to the change by itself, whatever was seen of results."""
 
 ORDER = (
-    *ALPHAS, *NEAR, *BESIDE, *CHOSEN, "name_place", "is_new", "never_failed",
+    *ALPHAS, "on_branch", *NEAR, *BESIDE, *CHOSEN, "name_place", "is_new", "never_failed",
     "expected_duration_ms", "duration_rank", "duration_spread",
 )  # fmt: skip
 """Columns of the learnt order; what is the same for all tests of a ranking cannot order them.
@@ -44,7 +48,7 @@ What the change says speaks through the probability: pairs of one history are to
 
 _PRIOR = {
     "ewma_02": 0.15, "ewma_05": 0.15, "ewma_10": 0.2, "ewma_20": 0.2, "ewma_40": 0.15, "ewma_80": 0.1,
-    "runs_since_failure": -0.2, "path_similarity": 1.0, "touches_test": 1.0, "touches_namesake": 1.0,
+    "on_branch": 0.5, "runs_since_failure": -0.2, "path_similarity": 1.0, "touches_test": 1.0, "touches_namesake": 1.0,
     "n_failed_with_file": 0.3, "n_failed_with_folder": 0.1, "group_failure_rate": 0.05,
     "is_harmless": -3.0, "is_test_only": -0.5, "is_config": -0.5,
     "import_nearness": 1.0, "import_pull": 2.0, "executes_changed": 1.5, "execution_pull": 2.0,
@@ -88,9 +92,10 @@ def design(features: pl.DataFrame, places: Floats | None = None) -> dict[str, Fl
     odds = [_log_odds(pl.col(name), 1e-6 if name in ALPHAS else RATE_FLOOR) for name in RATES]
     counts = [pl.col(name).cast(pl.Float64).log1p() for name in _COUNTS]
     plain = [pl.col(name).cast(pl.Float64) for name in _PLAIN]
+    apart = _log_odds(pl.col("branch_80"), BRANCH_FLOOR) - _log_odds(pl.col(MEMORY), BRANCH_FLOOR)
     never = (pl.col("n_failures") == 0).cast(pl.Float64).alias("never_failed")
     rank = pl.Series("duration_rank", duration_rank(features) if places is None else places)
-    frame = features.select(*odds, *counts, *plain, never, rank).fill_null(float("nan"))
+    frame = features.select(*odds, *counts, *plain, apart.alias("on_branch"), never, rank).fill_null(float("nan"))
     return {name: frame[name].cast(pl.Float64).to_numpy() for name in COLUMNS}
 
 

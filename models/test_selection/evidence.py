@@ -10,6 +10,7 @@ import polars as pl
 
 from models.evidence import strongest
 from models.logistic import Floats
+from models.test_selection.branches import MEMORY
 from models.test_selection.change_links import CLASSES, LINKS
 from models.test_selection.recency import ALPHAS
 
@@ -34,6 +35,17 @@ def _history_fact() -> pl.Expr:
         .when(pl.col("n_failures_last_10") == 0)
         .then(pl.format("last failed {} runs ago", _count("runs_since_failure") + 1))
         .otherwise(pl.format("failed {} of its last {} runs", _count("n_failures_last_10"), last))
+    )
+
+
+def _branch_fact() -> pl.Expr:
+    more = pl.col("branch_80") - pl.col(MEMORY)
+    return (
+        pl.when(more > 0)
+        .then(pl.lit("failed more on this branch lately than elsewhere"))
+        .when(more < 0)
+        .then(pl.lit("failed less on this branch lately than elsewhere"))
+        .otherwise(pl.lit("no run on this branch says otherwise"))
     )
 
 
@@ -84,6 +96,7 @@ def _facts() -> tuple[tuple[tuple[str, ...], pl.Expr, pl.Expr], ...]:
     size = pl.format("the change has {} lines in {} files", _count("n_lines"), _count("n_files"))
     return (
         (_HISTORY, _history_fact(), _NONE),
+        (("on_branch",), _branch_fact(), _NONE),
         (("path_similarity", "touches_test", "touches_namesake"), named, path),
         (LINKS, _tie(), pl.col("linked_path")),
         (CLASSES, meaning, _NONE),

@@ -18,6 +18,7 @@ _HISTORY = (
         Column(name, "DOUBLE", f"Moving average of failed attempts over past runs, alpha {alpha}; new: the rate.")
         for name, alpha in ALPHAS.items()
     ),
+    Column("branch_80", "DOUBLE", "As ewma_80, runs on the run's branch in place of as many others; it, if none told."),
     *(
         Column(f"near_{memory}_{width}", "DOUBLE", f"Recent failures of {width} known tests on either side by name.")
         for memory in MEMORIES
@@ -65,17 +66,20 @@ _ABSENT = ("n_failed_with_file", "n_failed_with_folder", "path_similarity", "tou
 def features(tables: Tables, subjects: pl.DataFrame) -> pl.DataFrame:
     """One row a subject, in the subjects' order, from rows with ``known_at <= predicted_at`` only.
 
+    Where subjects have a column ``branch``, it is that on which their run began.
+
     Where what was kept of the results holds for all subjects, they are not read; the matching of changes is then given
     failures and tested revisions in place of all verdicts (``kept.failures``).
     """
     key = ("repo_id", "revision", "test_id", "predicted_at")
-    rows = subjects.select(key).with_row_index("subject").sort("predicted_at")
+    branch = pl.col("branch") if "branch" in subjects.columns else pl.lit(None, pl.String).alias("branch")
+    rows = subjects.select(*key, branch).with_row_index("subject").sort("predicted_at")
     kept = Kept.found(tables)
     if kept is not None and kept.holds(rows):
         past, verdicts = kept.history_features(rows), kept.failures
     else:
         verdicts = tables["core_ci__test_verdicts"]
-        past = history_features(rows, verdicts)
+        past = history_features(rows, verdicts, tables["core_ci__runs"])
     files = tables["core_changes__files"]
     meaningful = change_links.meaningful(files, tables)
     changed = change_features(past, tables["core_changes__changes"], files, verdicts, meaningful)

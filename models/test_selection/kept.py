@@ -12,12 +12,12 @@ from typing import Self
 
 import polars as pl
 
+from models.test_selection.branches import ON_BRANCH, TEST, branch_of_revisions, kept_branches, line
 from models.test_selection.known_tests import newest_of_links, tests_without_results
 from models.test_selection.recency import REPOSITORY_STATE, TEST_STATE, kept_rates, rates_of_kept
 from models.test_selection.subjects import recent_tests
 from models.test_selection.verdict_history import (
     GROUP,
-    TEST,
     executed,
     finished,
     group_of,
@@ -97,7 +97,20 @@ FAILURES = Table(
     ),
     key=("repo_id", "revision", "run_id", "test_id", "known_at"),
 )
-TABLES = (TESTS, GROUPS, REPOSITORIES, FAILURES)
+BRANCHES = Table(
+    layer="feat",
+    source="test_selection",
+    entity="kept_branches",
+    grain="test that did otherwise on a branch than everywhere, as all its results left it",
+    columns=(
+        REPO_ID,
+        _TEST_ID,
+        Column("branch", "VARCHAR", "Branch, as runs tell it."),
+        Column("branch_difference", "DOUBLE", "What the branch adds to ewma_80."),
+    ),
+    key=ON_BRANCH,
+)
+TABLES = (TESTS, GROUPS, REPOSITORIES, FAILURES, BRANCHES)
 
 
 def keep(tables: Tables, as_of: datetime) -> dict[str, pl.DataFrame]:
@@ -124,6 +137,7 @@ def keep(tables: Tables, as_of: datetime) -> dict[str, pl.DataFrame]:
         GROUPS: _last(group_states(ran), GROUP).sort(GROUP),
         REPOSITORIES: repositories.sort("repo_id"),
         FAILURES: failures(known),
+        BRANCHES: kept_branches(ran, tables["core_ci__runs"]),
     }
     return {table.name: shaped(table, frame) for table, frame in made.items()}
 
@@ -149,6 +163,7 @@ class Kept:
     groups: pl.DataFrame
     repositories: pl.DataFrame
     failures: pl.DataFrame
+    branches: pl.DataFrame
 
     @classmethod
     def found(cls, tables: Tables) -> Self | None:
@@ -171,6 +186,8 @@ class Kept:
             .join(runs, on="repo_id", how="left", maintain_order="left")
             .with_columns(group=group_of(pl.col("test_id")))
             .join(self.groups, on=GROUP, how="left", maintain_order="left")
+            .join(self.branches, on=ON_BRANCH, how="left", maintain_order="left")
+            .with_columns(pl.col("branch_difference").fill_null(0.0))
         )
         return finished(joined, rates_of_kept(subjects, self.tests, self.repositories))
 
@@ -185,10 +202,11 @@ def ask(tables: Tables, unit: Mapping[str, str], as_of: datetime) -> pl.DataFram
 
     Args:
         tables: Core tables and, where there are any, the kept ones.
-        unit: ``revision``, and ``repo_id`` where it is known.
+        unit: ``revision``, ``repo_id`` where it is known, and the ``branch`` of the run that is to begin, where it is
+            told: else that of a run of the revision.
         as_of: Now.
     """
-    wanted = [pl.col(name) == value for name, value in unit.items()]
+    wanted = [pl.col(name) == value for name, value in unit.items() if name != "branch"]
     named = ("repo_id", "revision", "known_at")
     seen = pl.concat([tables[name].select(named) for name in ("core_changes__changes", "core_ci__runs")])
     arrived = (
@@ -210,8 +228,15 @@ def ask(tables: Tables, unit: Mapping[str, str], as_of: datetime) -> pl.DataFram
         .join(links, on="repo_id", how="left")
         .select("repo_id", "revision", predicted_at=pl.max_horizontal("known_at", "newest_known_at", "links_known_at"))
     )
+    told = pl.lit(unit.get("branch") or None, pl.String)
+    runs = tables["core_ci__runs"].filter(*wanted, pl.col("known_at") <= as_of)
+    asked = asked.join(branch_of_revisions(runs), on=("repo_id", "revision"), how="left").with_columns(
+        branch=pl.coalesce(line(told), "branch")
+    )
     rows = asked.join(tests, on="repo_id")
-    return rows.select("repo_id", "revision", "test_id", "predicted_at").sort("repo_id", "revision", "test_id")
+    return rows.select("repo_id", "revision", "test_id", "predicted_at", "branch").sort(
+        "repo_id", "revision", "test_id"
+    )
 
 
 def _last(states: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:

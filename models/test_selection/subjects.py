@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from models.test_selection.branches import branch_of_revisions
 from models.test_selection.known_tests import tests_without_results
 from weaver_forge.contracts.decision import Tables
 
@@ -19,7 +20,8 @@ def history(tables: Tables, as_of: datetime) -> pl.DataFrame:
     """Every test with a verdict on a revision, predicted when the first run of that revision began.
 
     Results of one run become known together at its end, so at its beginning none of them is. Where a source
-    has no better time than the end, the prediction stands a microsecond before it.
+    has no better time than the end, the prediction stands a microsecond before it. ``branch`` is that on which this
+    run began: like the revision, it is known with the question.
     """
     verdicts = tables["core_ci__test_verdicts"].filter(pl.col("known_at") <= as_of)
     known = verdicts.group_by(_REVISION).agg(
@@ -35,7 +37,9 @@ def history(tables: Tables, as_of: datetime) -> pl.DataFrame:
         *_REVISION, predicted_at=pl.min_horizontal("ended_at", "started_at")
     )
     tests = verdicts.filter(pl.col("verdict") != "skipped").select(*_REVISION, "test_id").unique()
-    return tests.join(when, on=_REVISION).sort("predicted_at", *_REVISION, "test_id")
+    branches = branch_of_revisions(tables["core_ci__runs"].filter(pl.col("known_at") <= as_of))
+    asked = when.join(branches, on=_REVISION, how="left")
+    return tests.join(asked, on=_REVISION).sort("predicted_at", *_REVISION, "test_id")
 
 
 def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
@@ -43,7 +47,7 @@ def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
 
     A waiting revision is predicted as of the moment it became known, as in history; results that reached us later
     stay unused. Where every recent revision has been tested, the newest one is ordered again, so that something is
-    published: its outcome counts only if it is run once more.
+    published: its outcome counts only if it is run once more. ``branch`` is that of a run that is known by then.
     """
     ran = recent_tests(tables, as_of)
     tests = pl.concat([ran, tests_without_results(tables, as_of, ran["repo_id"].unique())])
@@ -66,7 +70,9 @@ def current(tables: Tables, as_of: datetime) -> pl.DataFrame:
             newest.select(*_REVISION, predicted_at=pl.lit(as_of, pl.Datetime("us"))),
         ]
     ).unique(_REVISION, keep="first", maintain_order=True)
-    return revisions.join(tests, on="repo_id").select(*_REVISION, "test_id", "predicted_at").sort(*_REVISION, "test_id")
+    asked = revisions.join(branch_of_revisions(runs), on=_REVISION, how="left")
+    rows = asked.join(tests, on="repo_id").select(*_REVISION, "test_id", "predicted_at", "branch")
+    return rows.sort(*_REVISION, "test_id")
 
 
 def recent_tests(tables: Tables, as_of: datetime) -> pl.DataFrame:

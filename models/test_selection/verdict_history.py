@@ -8,6 +8,7 @@ Every state is computed once a verdict row, in the order in which rows became kn
 
 import polars as pl
 
+from models.test_selection.branches import MEMORY, ON_BRANCH, TEST, difference, states, with_branches
 from models.test_selection.recency import recent_rates
 
 PRIOR_RATE = 0.05
@@ -16,7 +17,6 @@ PRIOR_RUNS = 20.0
 
 GROUP_ALPHA = 0.3
 
-TEST = ("repo_id", "test_id")
 GROUP = ("repo_id", "group")
 
 
@@ -135,8 +135,14 @@ def as_known(subjects: pl.DataFrame, states: pl.DataFrame, by: tuple[str, ...]) 
     ).drop("known_at")
 
 
-def history_features(subjects: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Subjects (sorted by predicted_at) with everything that past verdicts say; ``file`` is the test's file."""
+def history_features(subjects: pl.DataFrame, verdicts: pl.DataFrame, ci_runs: pl.DataFrame) -> pl.DataFrame:
+    """Subjects (sorted by predicted_at) with everything that past verdicts say; ``file`` is the test's file.
+
+    Args:
+        subjects: Key, predicted_at and ``branch``, null where none is told.
+        verdicts: ``core_ci__test_verdicts``.
+        ci_runs: ``core_ci__runs``, for the branches of past runs.
+    """
     newest = pl.lit(subjects["predicted_at"].max(), pl.Datetime("us"))
     ran = executed(
         verdicts.filter(pl.col("known_at") <= newest).join(
@@ -147,15 +153,26 @@ def history_features(subjects: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataF
     joined = as_known(subjects, test_states(ran, runs), TEST)
     joined = as_known(joined, runs.drop("run_id"), ("repo_id",))
     joined = as_known(joined.with_columns(group=group_of(pl.col("test_id"))), group_states(ran), GROUP)
-    return finished(joined, recent_rates(joined, ran))
+    return finished(_on_branches(joined, ran, ci_runs), recent_rates(joined, ran))
+
+
+def _on_branches(subjects: pl.DataFrame, ran: pl.DataFrame, ci_runs: pl.DataFrame) -> pl.DataFrame:
+    """Subjects with ``branch_difference``."""
+    if subjects["branch"].null_count() == subjects.height:
+        return subjects.with_columns(branch_difference=pl.lit(0.0))
+    seen = with_branches(ran, ci_runs)
+    told = as_known(subjects, states(seen.filter(pl.col("branch").is_not_null()), ON_BRANCH, "branch"), ON_BRANCH)
+    both = as_known(told, states(seen, TEST, "all"), TEST)
+    return subjects.with_columns(both.select(branch_difference=difference()).to_series())
 
 
 def finished(joined: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """The columns of history from subjects with the states of test, repository and group, and their recent rates."""
+    """The columns of history from subjects with the states of test, repository, group and branch, and recent rates."""
     prior = pl.col("repo_failure_rate").fill_null(PRIOR_RATE)
     seconds_a_day = 86_400.0
     return joined.hstack(rates).with_columns(
         *(pl.col(name).fill_null(0.0) for name in ("n_failures", "n_flaky", "n_failures_last_10")),
+        branch_80=(pl.col(MEMORY) + pl.col("branch_difference")).clip(0.0, 1.0),
         n_runs=pl.col("n_runs").fill_null(0.0),
         repo_failure_rate=prior,
         is_new=pl.col("n_runs").is_null().cast(pl.Float64),

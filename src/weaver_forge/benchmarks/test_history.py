@@ -8,9 +8,10 @@ Formats, by their columns:
 * cycles: ``Name, Duration, Verdict, Cycle`` with semicolons (1 = failed; ms, or seconds where there is a ``BuildId``)
 * builds: ``Build, Test, Verdict, Duration`` with commas, builds in ascending order (ms)
 * classes: a file with ``build_id, test_class, seconds, failed`` and beside it builds (``build_id, commit,
-  started_at``), and where there are any commits (``sha, author, commit_time``) and files (``sha, path``)
-* workflow runs: runs (``run_id, path, head_sha, created_at``), jobs (``run_id, job_name``), classes of failed jobs
-  (``path, job_dir, test_class``), commits and files as above
+  started_at``, and where it is told ``branch``), and where there are any commits (``sha, author, commit_time``) and
+  files (``sha, path``)
+* workflow runs: runs (``run_id, path, head_sha, created_at``, and where it is told ``head_branch``), jobs (``run_id,
+  job_name``), classes of failed jobs (``path, job_dir, test_class``), commits and files as above
 """
 
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ def history_tables(
     """Core tables from executions; rows of one test in one run are merged, failed if any failed.
 
     Args:
-        executions: run_id, revision, test_id, failed, duration_ms, started_at, ended_at.
+        executions: run_id, revision, test_id, failed, duration_ms, started_at, ended_at, and where it is told branch.
         changes: Columns of ``core_changes__changes``, or None.
         changed_files: Columns of ``core_changes__files``, or None.
     """
@@ -75,7 +76,9 @@ def history_tables(
         run_ended_at=pl.col("ended_at").max(),
         known_at=pl.col("ended_at").max(),
     )
+    branch = pl.col("branch").first() if "branch" in executions.columns else pl.lit(None, pl.String)
     runs = executions.group_by("run_id", "revision").agg(
+        branch=branch,
         conclusion=pl.when(pl.col("failed").any()).then(pl.lit("failure")).otherwise(pl.lit("success")),
         started_at=pl.col("started_at").min(),
         ended_at=pl.col("ended_at").max(),
@@ -126,11 +129,14 @@ def _classes(name: str, files: Mapping[str, bytes]) -> BenchmarkData:
     rows = delimited.read(name, files[name], ("build_id", "test_class", "seconds", "failed"))
     beside = _beside(name, files, _TRAVIS)
     when = _instant(pl.col("started_at"))
-    builds = delimited.read(beside, files[beside], ("build_id", "commit", "started_at")) if beside else None
-    known = pl.DataFrame(schema={"build_id": pl.String, "revision": pl.String, "at": pl.Datetime("us")})
+    columns = ("build_id", "commit", "started_at")
+    builds = _with_branch(beside, files[beside], columns, "branch") if beside else None
+    known = pl.DataFrame(
+        schema={"build_id": pl.String, "revision": pl.String, "at": pl.Datetime("us"), "branch": pl.String}
+    )
     if builds is not None:
         once = builds.unique("build_id", keep="first", maintain_order=True)
-        known = once.select("build_id", revision="commit", at=when)
+        known = once.select("build_id", revision="commit", at=when, branch="branch")
     # Builds are ordered by id; a clock that never runs backwards keeps "earlier id" and "known before" the same.
     numbers = rows.select("build_id").unique().sort(pl.col("build_id").cast(pl.Int64))
     order = numbers.join(known, on="build_id", how="left", maintain_order="left")
@@ -138,12 +144,14 @@ def _classes(name: str, files: Mapping[str, bytes]) -> BenchmarkData:
     clock = order.select(
         "build_id",
         "revision",
+        "branch",
         at=pl.col("at").forward_fill().cum_max().fill_null(EPOCH) + pl.duration(microseconds=4 * place),
     )
     executions = rows.join(clock, on="build_id").select(
         run_id=pl.col("build_id").str.zfill(12),
         # A commit built twice is two rankings here: each build is decided on its own.
         revision=pl.format("{}+{}", pl.col("revision").fill_null("unknown"), "build_id"),
+        branch="branch",
         test_id="test_class",
         failed=pl.col("failed").cast(pl.Float64) > 0,
         # A class whose line shows no time took hardly any.
@@ -161,13 +169,14 @@ def _workflow(name: str, files: Mapping[str, bytes]) -> list[BenchmarkData]:
     runs_name, jobs_name = _beside(name, files, _WORKFLOW_RUNS), _beside(name, files, _WORKFLOW_JOBS)
     if runs_name is None or jobs_name is None:
         return []
-    runs = delimited.read(runs_name, files[runs_name], ("run_id", "path", "head_sha", "created_at"))
+    columns = ("run_id", "path", "head_sha", "created_at")
+    runs = _with_branch(runs_name, files[runs_name], columns, "head_branch")
     at = _instant(pl.col("created_at"))
     place = pl.int_range(pl.len(), dtype=pl.Int64)
     runs = (
         runs.with_columns(at=at)
         .sort("at", pl.col("run_id").cast(pl.Int64))
-        .select("run_id", "path", "head_sha", at=pl.col("at").cum_max() + pl.duration(microseconds=4 * place))
+        .select("run_id", "path", "head_sha", "branch", at=pl.col("at").cum_max() + pl.duration(microseconds=4 * place))
     )
     found = []
     for part, rows, key in (
@@ -179,7 +188,8 @@ def _workflow(name: str, files: Mapping[str, bytes]) -> list[BenchmarkData]:
             rows.join(runs, on=key)
             .filter(pl.col("test_id").is_not_null(), pl.col("failed").is_not_null())
             .select(
-                "test_id", "failed", "duration_ms", run_id=unit, revision=pl.format("{}+{}", "head_sha", unit),
+                "test_id", "failed", "duration_ms", "branch",
+                run_id=unit, revision=pl.format("{}+{}", "head_sha", unit),
                 started_at="at", ended_at=pl.col("at") + pl.duration(microseconds=2),
             )
         )  # fmt: skip
@@ -276,6 +286,13 @@ def _data(
         frames={"executions": bare} if published else {},
         protocols=("published", "time_ordered") if published else ("time_ordered",),
     )
+
+
+def _with_branch(name: str, data: bytes, columns: tuple[str, ...], branch: str) -> pl.DataFrame:
+    """These columns, and ``branch``: null where the file has no such column, or nothing in it."""
+    if branch not in delimited.header(data):
+        return delimited.read(name, data, columns).with_columns(branch=pl.lit(None, pl.String))
+    return delimited.read(name, data, (*columns, branch)).rename({branch: "branch"})
 
 
 def _beside(name: str, files: Mapping[str, bytes], columns: frozenset[str]) -> str | None:

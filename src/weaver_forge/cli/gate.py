@@ -12,6 +12,7 @@ from weaver_forge.cli import text
 from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks import ci_gate, github
+from weaver_forge.hooks.ci_run import ci_run
 from weaver_forge.hooks.facts import answer_as_data, facts_of, headline
 from weaver_forge.hooks.revision import (
     SHALLOW,
@@ -168,7 +169,7 @@ def refusal(repository: LocalRepository | None, change: str | None, *, on_demand
 
 
 def computing(
-    at: Place, repository: LocalRepository | None, budget_s: float, *, objective: str = ""
+    at: Place, repository: LocalRepository | None, budget_s: float, *, objective: str = "", branch: str = ""
 ) -> "OnDemand | None":
     """The way to a prediction that is not published yet: only a deployment can compute one.
 
@@ -177,13 +178,19 @@ def computing(
         repository: The clone that has the revision.
         budget_s: What it may take in all.
         objective: What a model that can order for several is to order for; empty: as published.
+        branch: On which the run is; empty: as CI says, or else the checkout.
     """
     if not at.is_deployment or at.snapshot is None:
         return None
     from weaver_forge.cli.pipeline import on_demand
 
     root = repository.root if repository else None
-    return on_demand(at.settings, root, at.snapshot.path, budget_s, objective=objective)
+
+    def branch_of(revision: str) -> str:
+        said = branch or ci_run(settings.variable, tuple).branch
+        return said or (repository.branch_of(revision) if repository else "")
+
+    return on_demand(at.settings, root, at.snapshot.path, budget_s, objective=objective, branch_of=branch_of)
 
 
 def _pair(item: str) -> tuple[str, str]:

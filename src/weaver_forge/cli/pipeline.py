@@ -69,7 +69,13 @@ def _handled(event: Event, *, as_json: bool) -> list[Event]:
 
 
 def on_demand(
-    settings: Settings, repository: Path | None, snapshot: Path, budget_s: float, *, objective: str = ""
+    settings: Settings,
+    repository: Path | None,
+    snapshot: Path,
+    budget_s: float,
+    *,
+    objective: str = "",
+    branch_of: Callable[[str], str] = lambda _revision: "",
 ) -> Callable[[str, str, Mapping[str, str]], list[dict[str, Any]]]:
     """A way to compute a prediction now, within ``budget_s`` seconds."""
 
@@ -79,6 +85,8 @@ def on_demand(
             arguments["repository"] = str(repository)
         if objective:
             arguments["objective"] = objective
+        if branch := branch_of(subject.get("revision", "")):
+            arguments["branch"] = branch
         data = ask(settings, "predict", {**arguments, "packed": True}, budget_s)
         return _rows(data["predictions"])
 

@@ -29,6 +29,7 @@ def rank_tests(
     *,
     change: str = "HEAD",
     base: str = "",
+    branch: str = "",
     tag: tuple[str, ...] = (),
     budget: str | None = None,
     run_file: Path | None = None,
@@ -48,6 +49,8 @@ def rank_tests(
     Args:
         change: The revision: commit id, beginning of one, tag or branch.
         base: Where the change began (the target branch), so that all its files count for protected paths.
+        branch: Branch of the run, as CI tells it: what failed there counts for more. Else as CI's environment says, or
+            the checkout.
         tag: A word for what this is, for exceptions of freeze windows; repeat it for more.
         budget: Share of the expected time ("25%") or a time ("10m", "600s").
         run_file: Write the tests to run now here; where none is known there is no such file: run the whole suite.
@@ -73,7 +76,8 @@ def rank_tests(
         tags=tag,
         acts_on="low",
     )
-    around = at.circumstances(spool=spool, on_demand=computing(at, repository, BUDGET_S))
+    compute = computing(at, repository, BUDGET_S, branch=branch)
+    around = at.circumstances(spool=spool, on_demand=compute)
     around = replace(around, changed_paths=paths_of(at, repository, base))
     made: list[Ranking] = []
 

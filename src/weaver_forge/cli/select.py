@@ -43,6 +43,7 @@ def select(
     *,
     change: str = "HEAD",
     base: str = "",
+    branch: str = "",
     tag: tuple[str, ...] = (),
     confidence: str | None = None,
     time: str | None = None,
@@ -69,6 +70,8 @@ def select(
     Args:
         change: The revision: commit id, beginning of one, tag or branch.
         base: Where the change began (the target branch), so that all its files count.
+        branch: Branch of the run, as CI tells it: what failed there counts for more. Else as CI's environment says, or
+            the checkout.
         tag: A word for what this is, for exceptions of freeze windows; repeat it for more.
         confidence: Share of failing runs that must have been caught, like "95%".
         time: Expected time of the selected tests, like "10m".
@@ -105,7 +108,8 @@ def select(
         aim=aim.words,
         not_published=f"the published order is by {published}, not by {wanted}" if wanted != published else "",
     )
-    compute = computing(at, repository, BUDGET_S, objective=wanted if wanted != published else "")
+    other = wanted if wanted != published else ""
+    compute = computing(at, repository, BUDGET_S, objective=other, branch=branch)
     around = replace(around, on_demand=compute, changed_paths=paths_of(at, repository, base))
     chooser = _Chooser(at, around, aim, wanted, rule, repository)
     answer = ci_gate.gate(request, around, chooser)

@@ -185,7 +185,8 @@ class SubjectKind:
         one_sided_for: Until this long after predicted_at only bad outcomes can be mature (a change is blamed
             early, cleared late). Learning and judging leave such subjects out: they would all look bad.
         feature_columns: What ``features`` adds to key and predicted_at.
-        history: ``(tables, as_of) -> key + predicted_at``: past subjects to learn and be judged on.
+        history: ``(tables, as_of) -> key + predicted_at``: past subjects to learn and be judged on. Other columns are
+            what is known with the question (the branch of a run); ``features`` must do without them too.
         current: ``(tables, as_of) -> key + predicted_at``: subjects to predict now (outcome not yet knowable).
         features: ``(tables, subjects) -> features``.
         labels: ``(tables, subjects, as_of) -> labels``; uses only rows with ``known_at <= as_of``.

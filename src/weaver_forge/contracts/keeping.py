@@ -28,7 +28,8 @@ class Keeping:
         tables: Of layer ``feat``.
         keep: ``(core tables, as_of) -> name -> rows``: what all rows known at ``as_of`` left.
         ask: ``(tables, unit, as_of) -> key + predicted_at``: the subjects of one decision unit (column -> value) when
-            it is asked about now; predicted as of the newest that is known, so that asking twice says it twice.
+            it is asked about now; predicted as of the newest that is known, so that asking twice says it twice. The
+            unit may have what is known with the question besides its columns.
     """
 
     tables: tuple[Table, ...]

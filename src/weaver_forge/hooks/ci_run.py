@@ -23,6 +23,7 @@ class CiRun:
     Args:
         trace_id: Trace of the run, 32 hex digits, where it follows from the run.
         span_id: Its span in that trace.
+        branch: As CI's interface will tell it of the run; of a pull request its head's.
     """
 
     run_id: str = ""
@@ -30,6 +31,7 @@ class CiRun:
     repo_id: str = ""
     trace_id: str = ""
     span_id: str = ""
+    branch: str = ""
 
 
 def ci_run(variable: Variable, checked_out: Callable[[], Sequence[str]]) -> CiRun:
@@ -51,6 +53,7 @@ def ci_run(variable: Variable, checked_out: Callable[[], Sequence[str]]) -> CiRu
         repo_id=repo_id_from_remote(repository) or system.repo_id,
         trace_id=system.trace_id,
         span_id=system.span_id,
+        branch=said.get("vcs.ref.head.name") or system.branch,
     )
 
 
@@ -72,6 +75,8 @@ def _github(variable: Variable) -> CiRun:
         repo_id=(repo_id_from_remote(repository) or "") if variable("GITHUB_REPOSITORY") else "",
         trace_id=pipeline_trace_id(run_id, int(attempt)) if is_whole else "",
         span_id=pipeline_root_span_id(run_id, int(attempt)) if is_whole else "",
+        branch=variable("GITHUB_HEAD_REF")
+        or _unless(variable("GITHUB_REF_TYPE") == "tag", variable("GITHUB_REF_NAME")),
     )
 
 
@@ -82,6 +87,8 @@ def _gitlab(variable: Variable) -> CiRun:
         run_id=variable("CI_PIPELINE_ID") or "",
         revision=_whole(merged or variable("CI_COMMIT_SHA")),
         repo_id=repo_id_from_remote(variable("CI_PROJECT_URL") or "") or "",
+        branch=variable("CI_MERGE_REQUEST_REF_PATH")
+        or _unless(variable("CI_COMMIT_TAG"), variable("CI_COMMIT_REF_NAME")),
     )
 
 
@@ -90,6 +97,10 @@ def _tested(variable: Variable, checked_out: Sequence[str]) -> str:
     if _MERGE.fullmatch(variable("GITHUB_REF") or ""):
         return next(iter(checked_out[1:]), "")
     return next(iter(checked_out), "")
+
+
+def _unless(is_other: object, name: str | None) -> str:
+    return "" if is_other else name or ""
 
 
 def _whole(revision: str | None) -> str:

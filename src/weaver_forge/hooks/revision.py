@@ -34,6 +34,12 @@ class LocalRepository:
         """The full commit id that a name, tag or abbreviation means here; None when it means nothing."""
         return _git(self.root, "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
 
+    def branch_of(self, revision: str) -> str:
+        """The branch that is checked out where that is this commit; empty where it is another, or a commit alone."""
+        if self.resolve("HEAD") != revision:
+            return ""
+        return _git(self.root, "symbolic-ref", "--quiet", "--short", "HEAD") or ""
+
 
 def repository_at(folder: Path) -> LocalRepository | None:
     """The repository around ``folder``, or None (also where git is not installed)."""
