@@ -66,6 +66,7 @@ def test_class_results_are_joined_with_commits_of_the_same_folder() -> None:
     changed = data.tables["core_changes__files"]
 
     assert changed.select("revision", "path", "n_added").rows() == [("c1+5", "src/A.java", 0)]
+    assert data.tables["core_ci__runs"]["branch"].to_list() == ["m"]
     assert data.tables["core_ci__test_verdicts"]["duration_ms"].sort().to_list() == [0.0, 500.0]
     assert (changed["known_at"] <= data.tables["core_ci__runs"]["started_at"][0]).all()
 

@@ -70,6 +70,20 @@ def test_a_prediction_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
         compute("d", "changes", {"revision": "abc"})
 
 
+@pytest.mark.parametrize(("said", "told"), [("fix", {"branch": "fix"}), ("", {})])
+def test_a_question_goes_with_the_branch_of_the_revision_where_one_is_told(
+    tmp_path: Path, said: str, told: dict[str, str]
+) -> None:
+    program = "say(event='result', data={'predictions': {'n': 1, 'same': json.loads(sys.argv[2]), 'each': {}}})"
+    compute = on_demand(
+        _deployment(tmp_path, program), None, tmp_path / "s.duckdb", 20, branch_of={"abc": said}.__getitem__
+    )
+
+    (arguments,) = compute("d", "tests", {"revision": "abc"})
+
+    assert {name: value for name, value in arguments.items() if name == "branch"} == told
+
+
 def test_what_the_verb_reports_is_raised_as_it_says(tmp_path: Path) -> None:
     program = "say(event='error', what='unknown revision', where='repo', do='fetch'); sys.exit(5)"
 

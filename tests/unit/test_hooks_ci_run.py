@@ -53,6 +53,27 @@ def test_attributes_of_opentelemetry_hold_over_what_ci_says() -> None:
     assert (run.run_id, run.revision, run.repo_id) == ("x,1", MERGED, "h.io/a/b")
 
 
+REF = {"GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "7/merge"}
+GITLAB = {"CI_PIPELINE_ID": "5", "CI_COMMIT_REF_NAME": "fix"}
+
+
+@pytest.mark.parametrize(
+    ("said", "branch"),
+    [
+        ({**GITHUB, **REF, "GITHUB_REF_NAME": "main"}, "main"),
+        ({**GITHUB, **REF, "GITHUB_HEAD_REF": "fix"}, "fix"),
+        ({**GITHUB, "GITHUB_REF_TYPE": "tag", "GITHUB_REF_NAME": "v1"}, ""),
+        (GITLAB, "fix"),
+        ({**GITLAB, "CI_MERGE_REQUEST_REF_PATH": "refs/merge-requests/1/head"}, "refs/merge-requests/1/head"),
+        ({**GITLAB, "CI_COMMIT_TAG": "v1", "CI_COMMIT_REF_NAME": "v1"}, ""),
+        ({**GITLAB, "OTEL_RESOURCE_ATTRIBUTES": "vcs.ref.head.name=other"}, "other"),
+        ({}, ""),
+    ],
+)
+def test_the_branch_is_the_one_that_ci_tells_of_the_run_later(said: dict[str, str], branch: str) -> None:
+    assert found(said).branch == branch
+
+
 @pytest.mark.parametrize("text", ["", "=", "a", "a,b=", ",,=x"])
 def test_broken_attributes_name_nothing(text: str) -> None:
     assert {name: value for name, value in attributes(text).items() if value} == {}
