@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from models.learning import beside, compare
+from models.learning import beside, compare, matched
 from weaver_forge.contracts.decision import (
     BASELINE_COLUMNS,
     CANDIDATE_COLUMNS,
@@ -91,7 +91,7 @@ def with_provenance(
         *kind.subject_columns,
         pl.Series("feature_sha256", _row_hashes(features.drop(kind.subject_columns))),
     )
-    made = rows.join(hashes, on=kind.subject_columns, how="left", maintain_order="left").with_columns(
+    made = matched(rows, hashes, kind.subject_columns).with_columns(
         pl.Series("prediction_id", uuid7s(provenance.made_at, secrets.token_bytes(10 * rows.height)), dtype=pl.String),
         pl.lit(provenance.origin).alias("origin"),
         pl.lit(kind.baseline.name).alias("baseline_name"),
@@ -191,14 +191,12 @@ def _row_hashes(features: pl.DataFrame) -> list[str]:
     """
     numbers = features.select(pl.selectors.numeric().cast(pl.Float64))
     others = features.select(pl.selectors.exclude(pl.selectors.numeric()))
-    texts = [""] * features.height
+    texts = [b""] * features.height
     if others.width:
-        texts = others.select(json=pl.struct(pl.all()).struct.json_encode())["json"].to_list()
+        texts = others.select(pl.struct(pl.all()).struct.json_encode().cast(pl.Binary)).to_series().to_list()
     packed, size = numbers.to_numpy().astype("<f8", order="C").tobytes(), 8 * numbers.width
-    return [
-        hashlib.sha256(packed[place * size : (place + 1) * size] + text.encode()).hexdigest()
-        for place, text in enumerate(texts)
-    ]
+    rows = [packed[place * size : (place + 1) * size] + text for place, text in enumerate(texts)]
+    return [hashed.hexdigest() for hashed in map(hashlib.sha256, rows)]
 
 
 def _candidates_by_subject(

@@ -40,6 +40,7 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
         self._extra: Mapping[str, pl.DataFrame] = {}
         self._known: dict[str, datetime | None] = {}
         self._read: dict[str, pl.DataFrame] = {}
+        self._beside: dict[str, pl.DataFrame] = {}
 
     def __enter__(self) -> Self:
         """Give itself; leaving closes it."""
@@ -54,6 +55,7 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
     def beside(self, extra: Mapping[str, pl.DataFrame]) -> None:
         """Have rows beside the stored ones, by table, and no others; one whose key is there already adds nothing."""
         self._extra = extra
+        self._beside = {}
 
     def read_kept(self) -> None:
         """Read what is kept now."""
@@ -67,8 +69,11 @@ class SnapshotTables(Mapping[str, pl.DataFrame]):
         frame = self._read[name]
         if name not in self._extra:
             return frame
-        new = self._extra[name].join(frame, on=self._tables[name].key, how="anti")
-        return pl.concat([frame, new.unique(self._tables[name].key, keep="first", maintain_order=True)], rechunk=False)
+        if name not in self._beside:
+            key = self._tables[name].key
+            new = self._extra[name].join(frame, on=key, how="anti").unique(key, keep="first", maintain_order=True)
+            self._beside[name] = pl.concat([frame, new], rechunk=False)
+        return self._beside[name]
 
     def __contains__(self, name: object) -> bool:
         """Whether it is declared, or kept; nothing is read."""

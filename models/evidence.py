@@ -14,21 +14,30 @@ LEAST = 0.02
 """Facts that move the log-odds by less are not worth a line."""
 
 
-def strongest(texts: Sequence[pl.Series], parts: Floats, *, most: int) -> pl.Series:
-    """Join the ``most`` texts with the largest absolute parts, row by row; the first always stands.
+def strongest(rows: pl.DataFrame, facts: Sequence[tuple[pl.Expr, pl.Expr]], parts: Floats, *, most: int) -> pl.Series:
+    """JSON list of the ``most`` facts with the largest absolute parts, row by row; the first always stands.
 
     Args:
-        texts: Facts as JSON objects, a series of length n each.
-        parts: Their share of the log-odds, shape (n, n_facts).
+        rows: What the facts are worded from, one row a subject.
+        facts: A fact in words and its link.
+        parts: Their share of the log-odds, shape (n_rows, n_facts); written to four places.
         most: How many facts a row shows at most.
     """
-    n = parts.shape[0]
+    parts = np.round(parts, 4) + 0.0
     order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :most]
-    weight = np.abs(np.take_along_axis(parts, order, 1))
-    every = pl.concat([series.rename("text") for series in texts])
-    chosen = [every.gather(order[:, place] * n + np.arange(n)).alias(str(place)) for place in range(order.shape[1])]
-    kept = [pl.Series(weight[:, place] >= LEAST) for place in range(order.shape[1])]
-    others = [
-        pl.when(kept[place]).then(pl.format(",{}", str(place))).otherwise(pl.lit("")) for place in range(1, len(kept))
-    ]
-    return pl.DataFrame(chosen).select(text=pl.concat_str(pl.lit("["), "0", *others, pl.lit("]"))).to_series()
+    shown = np.abs(np.take_along_axis(parts, order, 1)) >= LEAST
+    shown[:, 0] = True
+    # Ten thousand rows show few of their facts: only those are put into words, and then laid out in their places.
+    texts, at, n = [pl.Series("text", [None], dtype=pl.String)], np.zeros(order.size, np.intp), 1
+    for number, (fact, link) in enumerate(facts):
+        places = np.flatnonzero((shown & (order == number)).ravel())
+        row = places // order.shape[1]
+        needed = {*fact.meta.root_names(), *link.meta.root_names()} or rows.columns[:1]
+        said = pl.struct(fact=fact, contribution=pl.Series(parts[row, number], dtype=pl.Float64), link=link)
+        texts.append(rows.select(needed)[row].select(text=said.struct.json_encode()).to_series())
+        at[places] = n + np.arange(row.size)
+        n += row.size
+    every = pl.concat(texts)
+    chosen = pl.DataFrame([every.gather(column).alias(str(i)) for i, column in enumerate(at.reshape(order.shape).T)])
+    joined = pl.concat_str(pl.all(), separator=",", ignore_nulls=True)
+    return chosen.select(text=pl.format("[{}]", joined)).to_series()

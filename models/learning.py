@@ -4,9 +4,10 @@ Put here what holds for all decisions. What only one decision knows belongs in i
 numbers out; storing, registering and publishing are the assets' business.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,9 +23,6 @@ from weaver_forge.contracts.decision import (
     Tables,
 )
 from weaver_forge.contracts.values import Maturity
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 TRAIN_SHARE = 0.7
 """Share of the mature subjects, oldest first, that the judged model learns from."""
@@ -149,7 +147,17 @@ def beside(kind: SubjectKind, rows: pl.DataFrame, baseline_rows: pl.DataFrame) -
         *(pl.col(column.name.removeprefix("baseline_")).alias(column.name) for column in BASELINE_COLUMNS),
     )
     unit = pl.concat_str([pl.col(name).cast(pl.String) for name in kind.decided_per], separator="|")
-    return mine.join(other, on=kind.subject_columns, how="left").with_columns(unit.alias("unit"))
+    return matched(mine, other, kind.subject_columns).with_columns(unit.alias("unit"))
+
+
+def matched(rows: pl.DataFrame, others: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
+    """Each of the rows with what the others say under the same key; nulls where none does.
+
+    Both mostly are the same subjects in the same order: looking up ten thousand keys again would cost more.
+    """
+    if rows.select(on).equals(others.select(on)):
+        return rows.hstack(others.drop(on))
+    return rows.join(others, on=on, how="left", maintain_order="left")
 
 
 def in_units(kind: SubjectKind, rows: pl.DataFrame) -> pl.DataFrame:

@@ -57,18 +57,10 @@ def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.
         for names, text, shown in _FACTS
         if any(name in contributions for name in names)
     ]
-    parts = np.round(np.stack([np.sum(some, axis=0) for _, _, some in used], axis=1), 4) + 0.0
-    encoded = features.select(
-        pl.struct(
-            fact=_fact(features, text, shown),
-            contribution=pl.Series(parts[:, i], dtype=pl.Float64),
-            link=pl.lit(None, pl.String),
-        )
-        .struct.json_encode()
-        .alias(str(i))
-        for i, (text, shown, _) in enumerate(used)
-    )
-    return strongest(encoded.get_columns(), parts, most=MOST_FACTS)
+    parts = np.stack([np.sum(some, axis=0) for _, _, some in used], axis=1)
+    nowhere = pl.lit(None, pl.String)
+    facts = [(_fact(features, text, shown), nowhere) for text, shown, _ in used]
+    return strongest(features, facts, parts, most=MOST_FACTS)
 
 
 def _fact(features: pl.DataFrame, text: str, shown: tuple[str, ...]) -> pl.Expr:

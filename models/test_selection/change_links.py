@@ -70,7 +70,7 @@ _MOMENT = ("repo_id", "revision", "predicted_at")
 
 def read(tables: Tables, table: Table) -> pl.DataFrame:
     """A table's rows; none where these tables have no such table."""
-    return tables.get(table.name, empty(table))
+    return tables[table.name] if table.name in tables else empty(table)
 
 
 def meaningful(files: pl.DataFrame, tables: Tables) -> pl.DataFrame:
@@ -165,7 +165,7 @@ def _with_files(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> pl.DataFr
             paths = _test_paths(str(repo_id), newest, tables)
         # A class has one file, and thousands of tests.
         grouped = mine.with_columns(group=pl.col("test_id").str.splitn("::", 2).struct[0])
-        names = grouped.select("file", "group").unique("group", keep="any") if paths else grouped.clear()
+        names = grouped.group_by("group").agg(pl.col("file").min()) if paths else grouped.clear()
         of_group = files_of_tests(dict(names.select("group", "file").iter_rows()), paths) if paths else {}
         spelled = pl.DataFrame(
             {"group": list(of_group), "spelled": list(of_group.values())},

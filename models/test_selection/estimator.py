@@ -237,20 +237,20 @@ def predict_baseline(artifact: Artifact, features: pl.DataFrame) -> Predictions:
         .then(pl.lit("has never failed"))
         .otherwise(pl.format("last failed {} runs ago", (since + 1).cast(pl.Int64)))
     )
-    entry = pl.concat_list(pl.struct(fact=fact, contribution=pl.lit(1.0), link=pl.lit(None, pl.String)))
+    entry = pl.struct(fact=fact, contribution=pl.lit(1.0), link=pl.lit(None, pl.String))
     last = features.select(-since.fill_null(NEVER)).to_series().to_numpy()
     rows = features.select(
         *KEY,
         probability=pl.Series(np.asarray(rates)[_bucket(features)], dtype=pl.Float64),
         score=pl.Series(last + _stated_tie(features), dtype=pl.Float64),
-        evidence=pl.format("[{}]", entry.list.first().struct.json_encode()),
+        evidence=pl.format("[{}]", entry.struct.json_encode()),
     )
     return Predictions(rows)
 
 
 def _stated_tie(features: pl.DataFrame) -> Floats:
     """What the change says by stated coefficients, within 0 and 1, so that it only tells equal ones apart."""
-    x = stacked(design(features), CHANGED)
+    x = features.select(pl.col(CHANGED).cast(pl.Float64).fill_null(float("nan"))).to_numpy(order="c")
     distance = np.where(np.isfinite(x), x - usual(CHANGED), 0.0)
     tie: Floats = logistic.sigmoid(distance @ prior(CHANGED))
     return np.clip(tie, 1e-6, 1 - 1e-6)

@@ -119,12 +119,5 @@ def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.
         contributions: Part of the log-odds of each design column, shape (n_rows,) each.
     """
     facts = _facts()
-    parts = np.stack([np.sum([contributions[name] for name in names], axis=0) for names, _, _ in facts], axis=1)
-    parts = np.round(parts, 4) + 0.0
-    encoded = features.select(
-        pl.struct(fact=fact, contribution=pl.Series(parts[:, i], dtype=pl.Float64), link=link)
-        .struct.json_encode()
-        .alias(str(i))
-        for i, (_, fact, link) in enumerate(facts)
-    )
-    return strongest(encoded.get_columns(), parts, most=MOST_FACTS)
+    parts = np.stack([sum(contributions[name] for name in names) for names, _, _ in facts], axis=1)
+    return strongest(features, [(fact, link) for _, fact, link in facts], parts, most=MOST_FACTS)

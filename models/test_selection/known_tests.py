@@ -26,9 +26,12 @@ def tests_without_results(tables: Tables, as_of: datetime, having: pl.Series) ->
         as_of: Now.
         having: Repositories with results; these are left out.
     """
+    reports, imports = (read(tables, table) for table in (CORE_COVERAGE_TEST_FILES, CORE_CHANGES_IMPORTS))
+    if reports.is_empty() and imports.is_empty():
+        return reports.select(_TEST)
     known = ~pl.col("repo_id").is_in(having.implode()), pl.col("known_at") <= as_of
-    covered = read(tables, CORE_COVERAGE_TEST_FILES).filter(*known, pl.col("kind") == "test").select(_TEST).unique()
-    edges = held_at(read(tables, CORE_CHANGES_IMPORTS).filter(*known), as_of)
+    covered = reports.filter(*known, pl.col("kind") == "test").select(_TEST).unique()
+    edges = held_at(imports.filter(*known), as_of)
     files = (
         edges.filter(pl.col("path").str.contains(_TEST_FILE))
         .select("repo_id", test_id="path")

@@ -122,13 +122,14 @@ def rates_of_kept(subjects: pl.DataFrame, tests: pl.DataFrame, repositories: pl.
     for (repo,), mine in asked.group_by("repo_id"):
         here = pl.col("repo_id") == repo
         known = tests.filter(here).sort("place")
-        new = mine.select("test_id").unique().join(known, on="test_id", how="anti")["test_id"].to_list()
-        names = known["test_id"].to_list()
-        state = _State(len(names) + len(new))
-        order = natural_order([*names, *new]) if new else names
-        placed = mine.with_columns(place=pl.col("test_id").cast(pl.Enum(order)).to_physical())
-        at = known["test_id"].cast(pl.Enum(order)).to_physical().to_numpy().astype(np.intp)
-        state.restore(at, known.select(TEST_STATE[1:]).to_numpy(), repositories.filter(here))
+        order = known.select("test_id")
+        new = mine.filter(~pl.col("test_id").is_in(order["test_id"].implode()))["test_id"].unique()
+        if new.len():
+            order = pl.DataFrame({"test_id": natural_order([*order["test_id"], *new])})
+        state, order = _State(order.height), order.with_row_index("place")
+        placed = mine.join(order, on="test_id", how="left", maintain_order="left")
+        at = known.select("test_id").join(order, on="test_id", how="left", maintain_order="left")["place"]
+        state.restore(at.to_numpy(), known.select(TEST_STATE[1:]).to_numpy(), repositories.filter(here))
         for _, rows, places in _groups(placed.sort("predicted_at", "revision", "row")):
             out[rows] = state.rates(places)
     return pl.DataFrame(out, schema=list(RECENT), orient="row")
@@ -256,7 +257,8 @@ class _State:
 def _around(sums: Floats, at: Places, width: int) -> Floats:
     """Sum over ``width`` entries on either side of ``at``, without that itself; running sums begin with 0."""
     low, high = np.maximum(at - width, 0), np.minimum(at + width + 1, sums.shape[-1] - 1)
-    result: Floats = sums[..., high] - sums[..., low] - (sums[..., at + 1] - sums[..., at])
+    upper, lower, after, before = (sums.take(place, axis=-1) for place in (high, low, at + 1, at))
+    result: Floats = upper - lower - (after - before)
     return result
 
 
