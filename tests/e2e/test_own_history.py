@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from weaver_forge.settings import load
+from weaver_forge.settings import environment_with, load
 from weaver_forge.warehouse import Warehouse
 
 pytestmark = pytest.mark.e2e
@@ -115,7 +115,7 @@ def own_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tests = CHECKOUT / "tests" / "unit" / "test_metrics_detection.py"
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests), "--junitxml=report.xml"],
-        check=True, capture_output=True, cwd=folder,
+        check=True, capture_output=True, cwd=folder, env=environment_with(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
     )  # fmt: skip
     (folder / "refused.xml").write_text('<!DOCTYPE t [<!ENTITY a "x">]><testsuite name="&a;"/>', encoding="utf-8")
     return folder / "report.xml"

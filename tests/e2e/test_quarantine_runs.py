@@ -41,7 +41,7 @@ def run(folder: Path, *options: str, **environment: str) -> "subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *plugin, *options],
         cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-        env=environment_with(WEAVER_FORGE_HOME=str(folder), **environment),
+        env=environment_with(WEAVER_FORGE_HOME=str(folder), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **environment),
     )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_a_quarantined_test_runs_is_recorded_and_fails_no_run_on_its_own(project
 
 
 def test_with_xdist_it_is_the_same(project: Path) -> None:
-    done = run(project, "-n", "2")
+    done = run(project, "-p", "xdist", "-n", "2")
 
     assert (done.returncode, "1 failed, 2 passed" in done.stdout) == (0, True), done.stdout
 

@@ -89,6 +89,10 @@ def run(folder: Path, *command: str, **environment: str) -> subprocess.Completed
     )
 
 
+# A plugin that some dependency of ours brings along takes seconds to import, and these runs are not about it.
+ALONE = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
 def needed(*programs: str) -> None:
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
@@ -102,9 +106,10 @@ def test_pytest_with_reruns_says_the_same_in_junit_and_ctrf(tmp_path: Path, work
     tests.mkdir()
     (tests / "test_mod.py").write_text(PYTEST, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    words = ("-q", "-p", "no:cacheprovider", "--reruns", "2", "--junitxml=r.xml", "--ctrf", "r.json", *workers)
+    plugins = ("-p", "pytest_rerunfailures", "-p", "ctrf", "-p", "xdist", "-p", "no:cacheprovider")
+    words = ("-q", *plugins, "--reruns", "2", "--junitxml=r.xml", "--ctrf", "r.json", *workers)
 
-    done = run(tmp_path, sys.executable, "-m", "pytest", *words, "tests", PYTEST_ADDOPTS="")
+    done = run(tmp_path, sys.executable, "-m", "pytest", *words, "tests", **ALONE)
 
     assert done.returncode == 1, done.stdout + done.stderr
     junit, ctrf = rows(tmp_path / "r.xml"), rows(tmp_path / "r.json")
@@ -120,10 +125,7 @@ def test_a_module_that_pytest_cannot_collect_is_no_test(tmp_path: Path) -> None:
     (tmp_path / "test_fine.py").write_text("def test_a(): pass\n", encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
 
-    run(
-        tmp_path, sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors", "--junitxml=r.xml",
-        PYTEST_ADDOPTS="",
-    )  # fmt: skip
+    run(tmp_path, sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors", "--junitxml=r.xml", **ALONE)
 
     assert ended(rows(tmp_path / "r.xml")) == {"test_broken": ("collection_error", 1), "test_a": ("passed", 1)}
 
@@ -141,7 +143,7 @@ def test_coverage_of_real_tests_names_them_as_their_report_does(tmp_path: Path) 
     )
     words = ("-m", "coverage", "run", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=r.xml")
 
-    run(tmp_path, sys.executable, *words, PYTEST_ADDOPTS="")
+    run(tmp_path, sys.executable, *words, **ALONE)
     run(tmp_path, sys.executable, "-m", "coverage", "json", "-o", "c.json")
 
     frames = [Frame(name, (tmp_path / name).read_bytes()) for name in (".coverage", "c.json")]
