@@ -120,9 +120,17 @@ def test_confidence_runs_the_share_that_past_runs_needed(tmp_path: Path) -> None
     answer, found = ask(tmp_path, read_aim("confidence 95%"), known=past(80, first=0.25))
 
     assert ids(found) == (["a", "b"], ["c", "d"])  # 0.2 of the time; the third would pass 0.25
-    assert found.share == pytest.approx(0.2)
+    assert found.share == pytest.approx(0.25)
     assert answer.ruling.acts
     assert "2 of 4 tests now, 2 left for later: autonomous has been earned" in found.ranking.reasons[0]
+
+
+@pytest.mark.parametrize("aim", ["confidence 90%", "confidence 95%"])
+def test_a_confidence_that_is_reached_is_said_to_be_reached(tmp_path: Path, aim: str) -> None:
+    _, found = ask(tmp_path, read_aim(aim), known=past(80, first=0.25))
+
+    assert found.runs is not None
+    assert (found.runs.caught, found.runs.n) == (78, 80)  # a failure within 0.25 runs, whatever ends before it here
 
 
 def test_the_confidence_said_is_that_of_the_part_that_runs_with_n_and_interval(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ class Selection:
         aim: What was asked for.
         chosen: What the selection would run now, in order, whatever has been earned.
         fired: Rules that fired.
-        share: Of the expected time up to which the order runs without a gap; None where no order is known.
+        share: Of the expected time up to which the order runs without a gap, for a confidence the share that reaches it
+            (tests of this revision may end a little before); None where no order is known.
         cut: The share that reaches a confidence; None for other aims, and where too few runs failed.
         of_tests: Whether shares are of tests, since no duration is known.
         runs: Failing runs of the past that this part would have caught; None where too few failed.
@@ -75,7 +76,7 @@ def select(answer: GateAnswer, policy: Policy, aim: Aim, past: Past, fired: Sequ
     later = waiting - always
     below = tuple(test.test_id for test in tests if test.test_id in later)
     skipped = later if ruling.acts else frozenset()
-    reached = _reached(tests, waiting)
+    reached = max(_reached(tests, waiting), share or 0.0)  # a part that reaches a confidence is known by its share
     words = _rule(aim, past, share, of_tests=of_tests)
     return Selection(
         ranking=Ranking(
@@ -160,7 +161,7 @@ def chosen_again(left: Left, rows: Sequence[Mapping[str, Any]], names: Sequence[
 
 
 def _reached(tests: Sequence[RankedTest], waiting: Collection[str]) -> float:
-    """The share of the expected time that the order runs before its first gap: what past runs are held against."""
+    """The share of the expected time that the order runs before its first gap: past runs are held against no more."""
     total = sum(test.expected_ms for test in tests)
     through = 0.0
     for test in tests:
