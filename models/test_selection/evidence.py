@@ -116,8 +116,10 @@ def evidence(features: pl.DataFrame, contributions: Mapping[str, Floats]) -> pl.
 
     Args:
         features: One row a subject.
-        contributions: Part of the log-odds of each design column, shape (n_rows,) each.
+        contributions: Part of the log-odds of each design column, shape (n_rows,) each; a model that was trained
+            before there was a column has none of it.
     """
     facts = _facts()
-    parts = np.stack([sum(contributions[name] for name in names) for names, _, _ in facts], axis=1)
+    none = np.zeros(features.height)
+    parts = np.stack([sum((contributions.get(name, none) for name in names), none) for names, _, _ in facts], axis=1)
     return strongest(features, [(fact, link) for _, fact, link in facts], parts, most=MOST_FACTS)

@@ -128,15 +128,16 @@ def test_a_merge_request_is_one_branch_by_its_head_and_as_merged() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_kept_says_of_every_branch_what_the_history_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    named = [[None, "mine", "theirs", "refs/merge-requests/1/head"][k] for k in rng.integers(0, 4, 60).tolist()]
-    failing = {name: set(rng.choice(TESTS, 1).tolist()) for name in set(named)}
+    names = (None, "mine", "theirs", "refs/merge-requests/1/head")
+    named = [names[k] for k in rng.integers(0, 4, 60).tolist()]
+    failing: dict[str | None, set[str]] = {name: {TESTS[k % 2]} for k, name in enumerate(names)}
     tables = _history(named, failing)
     at = T0 + 61 * HOUR
     state = kept.keep(tables, at)
     nothing = {**tables, **state, CORE_CI_TEST_VERDICTS.name: tables[CORE_CI_TEST_VERDICTS.name].head(0)}
 
     assert state[kept.BRANCHES.name].height > 0
-    for branch in [*set(named), "never seen"]:
+    for branch in [*names, "never seen"]:
         asked = _asked(at, branch)
         assert_frame_equal(KIND.features(nothing, asked), KIND.features(tables, asked), rel_tol=1e-12, abs_tol=1e-12)
 
@@ -148,6 +149,25 @@ def test_a_question_is_asked_on_the_branch_that_is_told_else_on_that_of_its_runs
     asked = kept.ask(tables, {"repo_id": "r", "revision": "rev000", "branch": told}, T0 + 9 * HOUR)
 
     assert asked["branch"].unique().to_list() == [said]
+
+
+def test_a_model_of_before_there_were_branches_still_predicts_and_says_why() -> None:
+    tables = _history(["mine", "theirs"] * 30)
+    now = T0 + 61 * HOUR
+    past = KIND.history(tables, now)
+    artifact = KIND.model.fit(KIND.features(tables, past), KIND.labels(tables, past, now), np.random.default_rng(0))
+    place = artifact["columns"].index("on_branch")
+    linear = {
+        name: [x for i, x in enumerate(value) if i != place] if isinstance(value, list) else value
+        for name, value in artifact["linear"].items()
+    }
+    older = {**artifact, "columns": [name for name in artifact["columns"] if name != "on_branch"], "linear": linear}
+
+    said = KIND.model.predict(older, KIND.features(tables, _asked(now, "mine"))).rows
+
+    assert said["probability"].is_between(0, 1).all()
+    assert said["evidence"].str.contains("fact").all()
+    assert not said["evidence"].str.contains("on this branch").any()
 
 
 def test_a_model_puts_what_fails_on_the_branch_first() -> None:
