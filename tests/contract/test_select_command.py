@@ -1,6 +1,7 @@
 """``weaver-forge select`` and ``quarantine`` on a planted deployment: what a program pipes, what a person reads."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -224,6 +225,68 @@ def test_a_revision_nobody_knows_runs_every_known_test(ask: Ask) -> None:
 def test_what_is_asked_twice_or_cannot_be_read_is_a_usage_error(ask: Ask) -> None:
     assert ask("select", "--confidence", "95%", "--time", "1m").returncode == 2
     assert ask("select", "--confidence", "lots").returncode == 2
+
+
+def test_a_curve_in_no_known_form_is_refused_before_anything_is_decided(ask: Ask, revisions: dict[str, str]) -> None:
+    done = ask("select", "--change", revisions["code"], "--curve", "curve.doc")
+
+    assert done.returncode == 2
+    assert "no known form" in done.stderr
+    assert "Decision" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["select", "rank-tests"])
+def test_lists_of_an_earlier_run_are_gone_where_this_one_fails(ask: Ask, tmp_path: Path, command: str) -> None:
+    """A job that goes on after a failure would leave out what the run before left out."""
+    earlier = [tmp_path / name for name in ("t.excludes", "t.excludes.order", "t.excludes.methods")]
+    for path in earlier:
+        path.write_text("**/ATest.java\n", encoding="utf-8")
+
+    done = ask(command, "--from", str(tmp_path / "gone"), "--format", "surefire", "--run-file", str(earlier[0]))
+
+    assert done.returncode == 5, done.stderr
+    assert [path for path in earlier if path.exists()] == []
+
+
+@pytest.mark.parametrize("command", ["select", "rank-tests"])
+def test_a_list_that_cannot_be_written_is_an_error_in_words(ask: Ask, tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    folder = ask(command, "--run-file", str(tmp_path))
+    below = ask(command, "--run-file", str(tmp_path / "file" / "now.txt"))
+
+    assert (folder.returncode, below.returncode) == (2, 5)
+    assert "it is a folder" in folder.stderr
+    assert "it cannot be written" in below.stderr
+
+
+def test_a_budget_cuts_nothing_where_a_rule_of_the_change_runs_everything(ask: Ask, revisions: dict[str, str]) -> None:
+    found = json.loads(ask("rank-tests", "--change", revisions["lock"], "--budget", "20%", "--json").stdout)
+
+    assert [row["test_id"] for row in found["run"]] == NAMES
+    assert found["rest"] == []
+    assert found["ranking_reasons"][0].startswith("EVERYTHING RUNS: lock_file uv.lock")
+
+
+def test_tests_of_a_changed_file_run_beside_a_budget(ask: Ask, revisions: dict[str, str]) -> None:
+    found = json.loads(ask("rank-tests", "--change", revisions["test"], "--budget", "20%", "--json").stdout)
+
+    assert [row["test_id"] for row in found["run"]] == [NAMES[0], NAMES[4]]
+    assert [row["test_id"] for row in found["rest"]] == NAMES[1:4]
+    why = ask("why", found["decision_id"])
+    assert "3 more had no room in the budget 20%" in why.stdout
+
+
+def test_what_is_published_alone_says_who_could_compute_an_order(
+    ask: Ask, deployment: Settings, tmp_path: Path
+) -> None:
+    copy = tmp_path / "published"
+    shutil.copytree(deployment.published, copy)
+
+    done = ask("select", "--change", "f" * 40, "--from", str(copy), "--spool", str(tmp_path / "spool"))
+
+    assert done.returncode == 0
+    assert "what is published cannot, a deployment can (--from DEPLOYMENT, WEAVER_FORGE_HOME)" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["curve.svg", "curve.png", "curve.json", "curve.txt"])

@@ -3,11 +3,36 @@
 from pathlib import Path
 
 from weaver_forge.cli import text
+from weaver_forge.errors import SourceError, UsageError
 from weaver_forge.hooks.rendering import Format, Lists, Rendered, render
 
 PLAIN: frozenset[Format] = frozenset({"ids", "json"})
 """Forms that people and scripts read, not runners: there an empty list means that there is nothing."""
 _NOTHING = {"ids": "", "json": "[]"}
+_BESIDE: dict[Format, tuple[str, ...]] = {"surefire": (".order", ".methods")}
+"""What a form adds to the name of a file for those beside it."""
+
+
+def forget_earlier(form: Format, *paths: Path | None) -> None:
+    """Remove lists of an earlier run before anything can go wrong: a runner would take them for those of this one.
+
+    Raises:
+        UsageError: If a folder is named.
+        SourceError: If a list cannot be removed.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise UsageError("it is a folder", where=str(path), do="Name a file for the list")
+        for beside in (path.with_name(path.name + suffix) for suffix in ("", *_BESIDE.get(form, ()))):
+            if beside.is_symlink() or not beside.is_file():  # a pipe or /dev/stdout is no list of an earlier run
+                continue
+            try:
+                beside.unlink()
+            except OSError as error:
+                what = f"an earlier list cannot be removed: {error.strerror}"
+                raise SourceError(what, where=str(beside), do="Remove it, or name another file") from error
 
 
 def write_run(path: Path, lists: Lists, form: Format) -> None:
@@ -39,7 +64,6 @@ def write_rest(path: Path, lists: Lists, form: Format) -> None:
 
 
 def _write(path: Path, rendered: Rendered) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if rendered.text is None:
         text.note(f"note: {path} is not written: nothing that this runner can run by itself is left for later")
     for suffix, said in {"": rendered.text, **rendered.beside}.items():
@@ -47,8 +71,23 @@ def _write(path: Path, rendered: Rendered) -> None:
         if said is None:
             beside.unlink(missing_ok=True)
         else:
-            beside.write_text(said, encoding="utf-8")
+            write(beside, said)
     for line in rendered.notes:
         text.note(f"note: {path}: {line}")
     if rendered.use and rendered.text is not None:
         text.note(f"{path}: {rendered.use.replace('FILE', str(path.absolute()))}")
+
+
+def write(path: Path, said: str) -> None:
+    """Write a file whose folder may not be there yet.
+
+    Raises:
+        SourceError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(said, encoding="utf-8")
+    except OSError as error:
+        raise SourceError(
+            f"it cannot be written: {error.strerror}", where=str(path), do="Name a file that can be written"
+        ) from error

@@ -10,14 +10,18 @@ from cyclopts import Parameter
 from weaver_forge import settings
 from weaver_forge.cli import text
 from weaver_forge.cli.gate import computing, paths_of, refusal, revision_of
-from weaver_forge.cli.lists import PLAIN, write_rest, write_run
+from weaver_forge.cli.lists import PLAIN, forget_earlier, write_rest, write_run
 from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
-from weaver_forge.hooks.rank_tests import RankedTest, Ranking, left, parse_budget, rank
+from weaver_forge.hooks.rank_tests import RankedTest, Ranking, left, parse_budget
 from weaver_forge.hooks.rendering import Format, Lists
-from weaver_forge.hooks.revision import repository_at
+from weaver_forge.hooks.revision import LocalRepository, repository_at
+from weaver_forge.hooks.selecting.always import Fired
+from weaver_forge.hooks.selecting.keeping import rank_by_rules
+from weaver_forge.hooks.selecting.reading import rules_of
+from weaver_forge.policy import effective
 from weaver_forge.policy.leaving import Left
 
 BUDGET_S = 10.0
@@ -44,7 +48,9 @@ def rank_tests(
     """Order the tests of a revision, most likely failures first; say which to run now and which may run later.
 
     Tests below the policy's `skip_below` are left for later as far as `skip_tests` has been earned: at assisted it is
-    only said, at supervised a person's yes is needed, at autonomous they are in the rest list. A budget leaves more.
+    only said, at supervised a person's yes is needed, at autonomous they are in the rest list. A budget leaves more, at
+    every level. Tests that the change touches run all the same, and protected paths, lock files, CI and build
+    configuration and data files run everything, as `select` says.
 
     Args:
         change: The revision: commit id, beginning of one, tag or branch.
@@ -62,6 +68,7 @@ def rank_tests(
         spool: Folder for the decision where no ledger is in reach.
         json: Print the whole answer as JSON.
     """
+    forget_earlier(format, run_file, rest_file)
     if format not in PLAIN and run_file is None and rest_file is None:
         raise UsageError(f"{format} is the form of a file", where="--format", do="Say which: --run-file FILE")
     limit = parse_budget(budget) if budget else None
@@ -72,7 +79,7 @@ def rank_tests(
         match={"revision": revision_of(change, repository)},
         repo_id=repository.repo_id if repository else "",
         hook=hook,
-        no_on_demand=refusal(repository, change, on_demand=on_demand),
+        no_on_demand=not_now(at, repository, change, on_demand=on_demand),
         tags=tag,
         acts_on="low",
     )
@@ -82,7 +89,7 @@ def rank_tests(
     made: list[Ranking] = []
 
     def choose(answer: ci_gate.GateAnswer) -> Left:
-        made.append(rank(answer, around.policy, limit))
+        made.append(rank_by_rules(answer, around.policy, limit, rules_for(at, around, answer)))
         return left(answer, made[0], budget or "")
 
     answer = ci_gate.gate(request, around, choose)
@@ -100,6 +107,22 @@ def rank_tests(
     for line in github.report(answer, settings.variable, "\n".join(f"- {reason}" for reason in ranking.reasons) + "\n"):
         text.note(line)
     return answer.ruling.exit_code
+
+
+def not_now(at: Place, repository: LocalRepository | None, change: str, *, on_demand: bool) -> str:
+    """Why no order can be computed now; empty where one can be."""
+    alone = (
+        "" if at.is_deployment else "what is published cannot, a deployment can (--from DEPLOYMENT, WEAVER_FORGE_HOME)"
+    )
+    return refusal(repository, change, on_demand=on_demand) or alone
+
+
+def rules_for(at: Place, around: ci_gate.Circumstances, answer: ci_gate.GateAnswer) -> tuple[Fired, ...]:
+    """The rules that the change of an answer fires."""
+    paths = around.changed_paths(answer.subject) if around.changed_paths is not None else None
+    tests = [str(row["test_id"]) for row in answer.predictions]
+    guarded = effective(around.policy, "test_selection", "skip_tests").protected_paths
+    return rules_of(at.snapshot, str(answer.subject.get("repo_id") or ""), paths, tests, guarded)
 
 
 def quarantined(at: Place, answer: ci_gate.GateAnswer) -> list[dict[str, Any]]:

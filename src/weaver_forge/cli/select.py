@@ -9,19 +9,18 @@ from cyclopts import Parameter
 
 from weaver_forge import settings
 from weaver_forge.cli import text
-from weaver_forge.cli.gate import computing, paths_of, refusal, revision_of
-from weaver_forge.cli.lists import PLAIN, write_rest, write_run
+from weaver_forge.cli.gate import computing, paths_of, revision_of
+from weaver_forge.cli.lists import PLAIN, forget_earlier, write, write_rest, write_run
 from weaver_forge.cli.place import Place, place
-from weaver_forge.cli.rank import BUDGET_S, SHOWN, lists_of, quarantined, ranking_as_data
+from weaver_forge.cli.rank import BUDGET_S, SHOWN, lists_of, not_now, quarantined, ranking_as_data, rules_for
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
 from weaver_forge.hooks.rendering import Format
-from weaver_forge.hooks.revision import LocalRepository, repository_at
+from weaver_forge.hooks.revision import repository_at
 from weaver_forge.hooks.selecting.aim import Aim, aim_of
-from weaver_forge.hooks.selecting.always import fired
 from weaver_forge.hooks.selecting.past import Past
-from weaver_forge.hooks.selecting.reading import files_of, order_name, orders_of
+from weaver_forge.hooks.selecting.reading import order_name, orders_of
 from weaver_forge.hooks.selecting.selection import Selection, as_left
 from weaver_forge.hooks.selecting.selection import select as choose_tests
 from weaver_forge.hooks.selecting.telling import (
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 DECISION, ACTION = "test_selection", "skip_tests"
 Objective = Literal["time", "failures", "budget"]
+_CURVES_AS_TEXT = (".txt", ".md")
 
 
 def select(
@@ -88,6 +88,8 @@ def select(
         spool: Folder for the decision where no ledger is in reach.
         json: Print the whole answer as JSON.
     """
+    forget_earlier(format, run_file, rest)
+    _refuse_unknown_form(curve)
     if format not in PLAIN and run_file is None:
         raise UsageError(f"{format} is the form of a file", where="--format", do="Say which: --run-file FILE")
     at = place(from_)
@@ -102,7 +104,7 @@ def select(
         match={"revision": revision_of(change, repository)},
         repo_id=repository.repo_id if repository else "",
         hook=hook,
-        no_on_demand=refusal(repository, change, on_demand=on_demand),
+        no_on_demand=not_now(at, repository, change, on_demand=on_demand),
         tags=tag,
         acts_on="low",
         aim=aim.words,
@@ -111,7 +113,7 @@ def select(
     other = wanted if wanted != published else ""
     compute = computing(at, repository, BUDGET_S, objective=other, branch=branch)
     around = replace(around, on_demand=compute, changed_paths=paths_of(at, repository, base))
-    chooser = _Chooser(at, around, aim, wanted, rule, repository)
+    chooser = _Chooser(at, around, aim, wanted)
     answer = ci_gate.gate(request, around, chooser)
     selection = chooser.made
     needed = json or format == "json" or curve is not None or (format not in PLAIN and run_file is not None)
@@ -138,8 +140,6 @@ class _Chooser:
     around: ci_gate.Circumstances
     aim: Aim
     objective: str
-    rule: Rule
-    repository: LocalRepository | None
     selection: Selection | None = None
 
     def __call__(self, answer: ci_gate.GateAnswer) -> "Left":
@@ -147,9 +147,7 @@ class _Chooser:
         repo_id = str(answer.subject.get("repo_id") or "")
         name = order_name(answer.predictions, self.objective)
         past = orders_of(self.at.snapshot, answer.kind, repo_id).get(name) or Past(name, 0, ())
-        paths = self.around.changed_paths(answer.subject) if self.around.changed_paths is not None else None
-        tests = [str(row["test_id"]) for row in answer.predictions]
-        rules = fired(paths, tests, files_of(self.at.snapshot, repo_id), self.rule.protected_paths)
+        rules = rules_for(self.at, self.around, answer)
         self.selection = choose_tests(answer, self.around.policy, self.aim, past, rules)
         return as_left(answer, self.selection)
 
@@ -259,20 +257,30 @@ def _summary(selection: Selection) -> str:
     return "\n".join(f"- {line}" for line in lines) + "\n"
 
 
+def _refuse_unknown_form(curve: str | None) -> None:
+    """Before anything is decided and written down.
+
+    Raises:
+        UsageError: If the curve's file asks for no form that is known.
+    """
+    if curve not in {None, "-"} and Path(str(curve)).suffix.lower() not in {*_CURVES_AS_TEXT, ".json", ".svg", ".png"}:
+        raise UsageError(
+            f"{Path(str(curve)).name!r} has no known form", where="--curve", do="Write .svg, .png, .json or .txt"
+        )
+
+
 def _write_curve(at: Place, path: Path, data: dict[str, Any]) -> None:
     """Write the curve in the form that the file's name asks for.
 
     Raises:
-        UsageError: If it asks for none that is known.
         SourceError: If it is a figure and there is no pipeline to draw it.
     """
     suffix = path.suffix.lower()
-    path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".json":
-        path.write_text(dumps(data, indent=2), encoding="utf-8")
-    elif suffix in {".txt", ".md"}:
-        path.write_text("\n".join(curve_lines(data)) + "\n", encoding="utf-8")
-    elif suffix in {".svg", ".png"}:
+        write(path, dumps(data, indent=2))
+    elif suffix in _CURVES_AS_TEXT:
+        write(path, "\n".join(curve_lines(data)) + "\n")
+    else:
         if not at.is_deployment:
             raise SourceError(
                 "a figure is drawn by a deployment's pipeline, and there is none here",
@@ -281,6 +289,5 @@ def _write_curve(at: Place, path: Path, data: dict[str, Any]) -> None:
             )
         from weaver_forge.cli.pipeline import ask
 
+        path.parent.mkdir(parents=True, exist_ok=True)
         ask(at.settings, "curve", {"file": str(path.expanduser().absolute()), "data": data}, None)
-    else:
-        raise UsageError(f"{path.name!r} has no known form", where="--curve", do="Write .svg, .png, .json or .txt")

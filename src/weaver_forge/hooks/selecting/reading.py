@@ -3,13 +3,15 @@
 What it means stands in ``past`` and ``always``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from weaver_forge.changes.semantic.paths import is_test
 from weaver_forge.contracts.decision import PAST_BASELINE
 from weaver_forge.errors import SourceError
+from weaver_forge.hooks.selecting.always import Fired, fired
 from weaver_forge.hooks.selecting.past import Past, past_of, past_run
 
 if TYPE_CHECKING:
@@ -41,6 +43,26 @@ def files_of(snapshot: "Snapshot | None", repo_id: str) -> dict[str, str]:
     """Test -> its file, of tests whose reports name it."""
     sql = f"select test_id, max(file) as file from {TESTS} where repo_id = ? and file is not null group by test_id"  # noqa: S608 - a constant
     return {str(row["test_id"]): str(row["file"]) for row in _rows(snapshot, TESTS, sql, [repo_id])}
+
+
+def rules_of(
+    snapshot: "Snapshot | None",
+    repo_id: str,
+    paths: Sequence[str] | None,
+    tests: Collection[str],
+    protected_paths: Sequence[str],
+) -> tuple[Fired, ...]:
+    """The rules that a change fires; where tests have their files is read only if it touches a test.
+
+    Args:
+        snapshot: What is published.
+        repo_id: The repository.
+        paths: Files that the change touches; None where nobody knows.
+        tests: Known tests by id.
+        protected_paths: Patterns of the policy.
+    """
+    files = files_of(snapshot, repo_id) if any(is_test(path) for path in paths or ()) else {}
+    return fired(paths, tests, files, protected_paths)
 
 
 def _rows(snapshot: "Snapshot | None", table: str, sql: str, parameters: list[Any]) -> list[dict[str, Any]]:
