@@ -151,13 +151,13 @@ def beside(kind: SubjectKind, rows: pl.DataFrame, baseline_rows: pl.DataFrame) -
 
 
 def matched(rows: pl.DataFrame, others: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
-    """Each of the rows with what the others say under the same key; nulls where none does.
+    """Each of the rows with what the others say under the same key (null is one too); nulls where none does.
 
     Both mostly are the same subjects in the same order: looking up ten thousand keys again would cost more.
     """
     if rows.select(on).equals(others.select(on)):
         return rows.hstack(others.drop(on))
-    return rows.join(others, on=on, how="left", maintain_order="left")
+    return rows.join(others, on=on, how="left", maintain_order="left", nulls_equal=True)
 
 
 def in_units(kind: SubjectKind, rows: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,9 @@ from datetime import datetime
 
 import polars as pl
 
+from models.learning import matched
 from models.test_selection.link_sources import changed_together, executing, importing
+from models.test_selection.rankings import MOMENT, numbered, tests_of
 from weaver_forge.contracts.decision import Tables
 from weaver_forge.contracts.dtypes import empty
 from weaver_forge.contracts.table import Column, Table
@@ -65,7 +67,6 @@ COLUMNS = (
 """What this module adds to the features."""
 
 _NAME = r"([^/]+/__init__|[^/]+)\.[^.]*$"
-_MOMENT = ("repo_id", "revision", "predicted_at")
 
 
 def read(tables: Tables, table: Table) -> pl.DataFrame:
@@ -76,6 +77,8 @@ def read(tables: Tables, table: Table) -> pl.DataFrame:
 def meaningful(files: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """Rows of changed files without those whose change is known to leave the program the same."""
     same = read(tables, CORE_CHANGES_FILE_SEMANTICS).filter(pl.col("semantic_class").is_in(HARMLESS))
+    if same.is_empty():
+        return files
     return files.join(same.select("repo_id", "revision", "path"), on=("repo_id", "revision", "path"), how="anti")
 
 
@@ -86,34 +89,37 @@ def link_features(subjects: pl.DataFrame, tables: Tables) -> pl.DataFrame:
         subjects: ``subject`` (row number), key, predicted_at and ``file`` (the test's file, null when unknown).
         tables: As the spec declares them.
     """
-    rankings = subjects.select(_MOMENT).unique().sort(_MOMENT).with_row_index("ranking")
-    rows = subjects.select("subject", *_MOMENT, "test_id", "file").join(rankings, on=_MOMENT)
+    rankings, rows = numbered(subjects.select("subject", *MOMENT, "test_id", "file"))
     asked = _Asked.of(rankings, tables)
+    meant = _meaning(rankings, tables)
     if asked.known.is_empty():
         nothing = [pl.lit(None, pl.Float64).alias(name) for name in LINKS]
-        said = rows.select("subject", "ranking").join(_meaning(rankings, tables), on="ranking")
+        said = rows.select("subject", "ranking").join(meant, on="ranking")
         return said.select("subject", "semantic_class", *CLASSES, *nothing, linked_path=pl.lit(None, pl.String))
-    tests = _with_files(rows.select("repo_id", "test_id", "file").unique(), asked, tables)
-    rows = rows.join(tests, on=("repo_id", "test_id", "file"), nulls_equal=True).select(
-        "subject", "ranking", "repo_id", "test", "test_file"
-    )
+    test = ("repo_id", "test_id", "file")
+    tests = _with_files(tests_of(rows, *test), asked, tables)
+    rows = matched(rows, tests, test).select("subject", "ranking", "repo_id", "test", "test_file")
     by = (rows, asked.moments, asked.touched)
-    found = [
+    covered, code = read(tables, CORE_COVERAGE_TEST_FILES), read(tables, CORE_CI_TEST_CODE)
+    ran, traced = ("executes_changed", "execution_pull"), ("traced_changed", "trace_pull")
+    found = (
         importing(*by, read(tables, CORE_CHANGES_TREES), read(tables, CORE_CHANGES_IMPORTS)),
-        executing(*by, *_coverage(tests, asked, tables), ("executes_changed", "execution_pull")),
-        executing(*by, *_traces(tests, asked, tables), ("traced_changed", "trace_pull")),
+        executing(*by, *_coverage(tests, asked, covered), ran) if covered.height else None,
+        executing(*by, *_traces(tests, asked, code, tables), traced) if code.height else None,
         changed_together(*by, tables[CORE_CHANGES_FILES.name]),
-    ]
-    joined = rows.select("subject", "ranking").join(_meaning(rankings, tables), on="ranking")
-    paths = []
+    )
+    joined = rows.select("subject", "ranking").join(meant, on="ranking", how="left", maintain_order="left")
+    paths = [rows.select("subject", path=pl.lit(None, pl.String), tie=pl.lit(0.0)).clear()]
     for said, (column, place) in zip(found, _NAMING, strict=True):
-        joined = joined.join(said.drop("path"), on="subject", how="left")
-        paths.append(said.filter(pl.col(column) > 0).select("subject", "path", tie=pl.col(column) + place))
+        if said is not None:
+            joined = matched(joined, said.drop("path"), ("subject",))
+            paths.append(said.filter(pl.col(column) > 0).select("subject", "path", tie=pl.col(column) + place))
     strongest = pl.concat(paths).sort("tie", "path", descending=[True, False]).unique("subject", keep="first")
     joined = joined.join(strongest.select("subject", linked_path="path"), on="subject", how="left")
     # A change that is not known ties nothing: what follows from it is unknown, not absent.
     known = pl.col("ranking").is_in(asked.known.implode())
-    return joined.select(
+    silent = [pl.lit(None, pl.Float64).alias(name) for name in LINKS if name not in joined.columns]
+    return joined.with_columns(silent).select(
         "subject",
         "semantic_class",
         *CLASSES,
@@ -163,10 +169,12 @@ def _with_files(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> pl.DataFr
         paths: list[str] = []
         if mine["file"].null_count() and isinstance(newest, datetime):
             paths = _test_paths(str(repo_id), newest, tables)
+        if not paths:
+            found.append(mine.with_columns(test_file="file"))
+            continue
         # A class has one file, and thousands of tests.
         grouped = mine.with_columns(group=pl.col("test_id").str.splitn("::", 2).struct[0])
-        names = grouped.group_by("group").agg(pl.col("file").min()) if paths else grouped.clear()
-        of_group = files_of_tests(dict(names.select("group", "file").iter_rows()), paths) if paths else {}
+        of_group = files_of_tests(dict(grouped.group_by("group").agg(pl.col("file").min()).iter_rows()), paths)
         spelled = pl.DataFrame(
             {"group": list(of_group), "spelled": list(of_group.values())},
             schema={"group": pl.String, "spelled": pl.String},
@@ -212,9 +220,9 @@ def _meaning(rankings: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     )
 
 
-def _coverage(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _coverage(tests: pl.DataFrame, asked: _Asked, covered: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """When each test was measured (test, known_at, report), and which changed files it executed (and path)."""
-    rows = read(tables, CORE_COVERAGE_TEST_FILES).filter(pl.col("kind") == "test")
+    rows = covered.filter(pl.col("kind") == "test")
     key = ("repo_id", "test_id")
     hits = rows.join(asked.touched.select("repo_id", file="path").unique(), on=("repo_id", "file"), how="semi")
     said = ("test", "known_at", pl.col("known_at").alias("report"))
@@ -226,14 +234,15 @@ def _coverage(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> tuple[pl.Da
     return measured, hits.join(tests, on=key).select(*said, path="file")
 
 
-def _traces(tests: pl.DataFrame, asked: _Asked, tables: Tables) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _traces(
+    tests: pl.DataFrame, asked: _Asked, code: pl.DataFrame, tables: Tables
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The same of traces: report is null, as what ran once is taken to run on."""
-    code = read(tables, CORE_CI_TEST_CODE)
     said = ("test", "known_at", pl.lit(None, pl.Datetime("us")).alias("report"))
     first = code.group_by("test_id").agg(pl.col("known_at").min())
     measured = first.join(tests, on="test_id").select(said)
     mine = pl.col("repo_id").is_in(asked.moments["repo_id"].unique().implode())
-    sources = (tables[CORE_CHANGES_FILES.name], read(tables, CORE_CHANGES_IMPORTS)) if code.height else ()
+    sources = (tables[CORE_CHANGES_FILES.name], read(tables, CORE_CHANGES_IMPORTS))
     # Two files of one name can be told apart only if both are known, whether they changed or not.
     known = pl.concat([asked.touched["path"], *(frame.filter(mine)["path"].unique() for frame in sources)]).unique()
     changed = asked.touched["path"].str.extract(_NAME).unique()

@@ -6,10 +6,12 @@ On tests that never failed before, history cannot say anything and these must ca
 
 import polars as pl
 
+from models.learning import matched
+from models.test_selection.rankings import MOMENT, numbered, tests_of
+
 MOST_FILES = 100
 """Files of a change that are compared, the largest first; beyond, a change touches everything anyway."""
 
-_MOMENT = ("repo_id", "revision", "predicted_at")
 _STOP = (
     "test", "tests", "testing", "spec", "src", "main", "java", "py", "js", "ts", "go", "rs", "c", "cc", "cpp", "h",
     "org", "com", "net", "io", "apache", "lib", "it", "unit", "kt", "scala", "rb", "php", "cs", "init",
@@ -44,8 +46,7 @@ def change_features(
         verdicts: ``core_ci__test_verdicts``.
         meaningful: Of the files, those whose change means something: only these are compared. None: all.
     """
-    rankings = subjects.select(_MOMENT).unique().with_row_index("ranking")
-    rows = subjects.select("subject", *_MOMENT, "test_id", "file").join(rankings, on=_MOMENT)
+    rankings, rows = numbered(subjects.select("subject", *MOMENT, "test_id", "file"))
     touched = _touched(rankings, files)
     compared = touched
     if meaningful is not None and meaningful.height < files.height:
@@ -54,12 +55,11 @@ def change_features(
     sizes = touched.group_by("ranking").agg(
         n_files=pl.len().cast(pl.Float64), n_lines=pl.col("lines").sum().cast(pl.Float64)
     )
+    of_change = sizes.join(_authors(rankings, changes, verdicts), on="ranking", how="full", coalesce=True)
     return (
-        rows.select("subject", "ranking")
-        .join(sizes, on="ranking", how="left")
-        .join(_name_match(rows, compared), on="subject", how="left")
+        _name_match(rows, compared)
+        .join(of_change, on="ranking", how="left")
         .join(_failed_together(rows, compared, files, verdicts), on="subject", how="left")
-        .join(_authors(rankings, changes, verdicts), on="ranking", how="left")
         .drop("ranking")
     )
 
@@ -69,7 +69,7 @@ def _touched(rankings: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
     return (
         rankings.join(files, on=("repo_id", "revision"))
         .filter(pl.col("known_at") <= pl.col("predicted_at"))
-        .select("ranking", *_MOMENT, "path", lines=pl.col("n_added") + pl.col("n_deleted"))
+        .select("ranking", *MOMENT, "path", lines=pl.col("n_added") + pl.col("n_deleted"))
         .sort("lines", "path", descending=[True, False])
         .group_by("ranking", maintain_order=True)
         .head(MOST_FILES)
@@ -80,18 +80,22 @@ def _name_match(rows: pl.DataFrame, touched: pl.DataFrame) -> pl.DataFrame:
     """Best likeness of the test's name with a changed file, and whether its own or its namesake file changed.
 
     Compared are places, the files or classes of the tests, by the words that they share with a path: few share any.
+
+    Returns:
+        A row a subject, in the order of the rows: subject, ranking, numbers and path; null where no file is known.
     """
-    spelled = pl.coalesce("file", pl.col("test_id").str.replace(r"::[^:]*$", "").str.replace_all(r"[.:]", "/"))
-    tests = rows.select("test_id", "file").unique().with_columns(where=spelled)
+    tests, where = tests_of(rows, "test_id", "file"), pl.col("file")
+    if tests["file"].null_count():
+        where = where.fill_null(pl.col("test_id").str.replace(r"::[^:]*$", "").str.replace_all(r"[.:]", "/"))
+    tests = tests.with_columns(where=where)
     places = _described(tests.select("where").unique().with_row_index("place"), "where")
     paths = _described(touched.select("path").unique().with_row_index("changed"), "path")
-    tests = tests.join(places.select("where", "place"), on="where").select("test_id", "file", "place")
-    placed = rows.join(tests, on=("test_id", "file"), nulls_equal=True).select("subject", "ranking", "place")
+    of_test = tests.join(places.select("where", "place"), on="where", how="left", maintain_order="left").drop("where")
+    placed = matched(rows, of_test, ("test_id", "file")).select("subject", "ranking", "place")
     of_ranking = touched.join(paths.select("path", "changed"), on="path").select("ranking", "changed", "path")
-    asked = placed.select("ranking", "place").unique()
     by_place = (
         of_ranking.join(_alike(places, paths), on="changed")
-        .join(asked, on=("ranking", "place"), how="semi")
+        .join(placed, on=("ranking", "place"), how="semi")
         .sort("similarity", "path", descending=[True, False])
         .group_by("ranking", "place", maintain_order=True)
         .agg(
@@ -101,12 +105,13 @@ def _name_match(rows: pl.DataFrame, touched: pl.DataFrame) -> pl.DataFrame:
             matched_path=pl.col("path").first(),
         )
     )
-    found = placed.join(of_ranking.select("ranking").unique(), on="ranking", how="semi")
+    known = pl.col("ranking").is_in(of_ranking["ranking"].unique().implode())
     numbers = ("path_similarity", "touches_test", "touches_namesake")
-    return (
-        found.join(by_place, on=("ranking", "place"), how="left")
-        .with_columns(pl.col(name).fill_null(0.0) for name in numbers)
-        .select("subject", *numbers, "matched_path")
+    return placed.join(by_place, on=("ranking", "place"), how="left", maintain_order="left").select(
+        "subject",
+        "ranking",
+        *(pl.when(known).then(pl.col(name).fill_null(0.0)).alias(name) for name in numbers),
+        "matched_path",
     )
 
 
@@ -117,23 +122,12 @@ def _described(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def _alike(places: pl.DataFrame, paths: pl.DataFrame) -> pl.DataFrame:
     """Pairs with a word or a stem in common: place, changed, similarity, is_own, is_namesake."""
-    sizes = [frame.select(key, n=pl.col("words").list.len()) for frame, key in ((places, "place"), (paths, "changed"))]
     here, there = (
-        frame.select(key, word="words").explode("word").drop_nulls()
+        frame.select(key, pl.col("words").list.len().alias(f"n_{key}"), word="words").explode("word").drop_nulls("word")
         for frame, key in ((places, "place"), (paths, "changed"))
     )
-    shared = (
-        here.join(there, on="word")
-        .group_by("place", "changed")
-        .agg(n_shared=pl.len())
-        .join(sizes[0], on="place")
-        .join(sizes[1], on="changed", suffix="_changed")
-        .select(
-            "place",
-            "changed",
-            similarity=pl.col("n_shared") / (pl.col("n") * pl.col("n_changed")).cast(pl.Float64).sqrt(),
-        )
-    )
+    words = (pl.col("n_place").first() * pl.col("n_changed").first()).cast(pl.Float64)
+    shared = here.join(there, on="word").group_by("place", "changed").agg(similarity=pl.len() / words.sqrt())
     is_test = pl.col("path").str.contains(r"(?i)test|spec")
     long = places.filter(pl.col("stem").str.len_chars() > 2).select("place", "stem", "where")
     namesakes = (
@@ -163,38 +157,34 @@ def _failed_together(
     """How many known failures of the test came with a change to the same file, or the same folder."""
     failures = verdicts.filter(pl.col("verdict") == "failed").select("repo_id", "revision", "test_id", "known_at")
     changed = files.select("repo_id", "revision", "path", file_known_at="known_at")
-    past = failures.join(changed, on=("repo_id", "revision")).with_columns(
-        folder=_folder(pl.col("path")), known_at=pl.max_horizontal("known_at", "file_known_at")
-    )
-    here = touched.select("ranking", "repo_id", "predicted_at", "path", folder=_folder(pl.col("path")))
-    tests = rows.select("subject", "ranking", "test_id")
-    return _count(here, tests, past, "path", "n_failed_with_file").join(
-        _count(here, tests, past, "folder", "n_failed_with_folder"), on="subject", how="full", coalesce=True
-    )
-
-
-def _count(here: pl.DataFrame, tests: pl.DataFrame, past: pl.DataFrame, by: str, name: str) -> pl.DataFrame:
-    """Most failing revisions of the test, known by then, with one ``by`` (file, folder) of the change."""
-    keys = ("repo_id", "test_id", by)
-    asked = here.select("ranking", "repo_id", "predicted_at", by).unique()
+    past = _and_folders(failures.join(changed, on=("repo_id", "revision")))
+    asked = _and_folders(touched.select("ranking", "repo_id", "predicted_at", "path")).unique()
+    place = ("repo_id", "path", "is_folder")
+    keys = ("test_id", *place)
     states = (
-        past.join(asked.select("repo_id", by).unique(), on=("repo_id", by), how="semi")
+        past.join(asked, on=place, how="semi")
         .group_by(*keys, "revision")
-        .agg(pl.col("known_at").min())
+        .agg(known_at=pl.max_horizontal("known_at", "file_known_at").min())
         .sort("known_at", "revision")
-        .select(*keys, "known_at", pl.col("known_at").cum_count().over(keys).cast(pl.Float64).alias(name))
+        .select(*keys, "known_at", n=pl.col("known_at").cum_count().over(keys).cast(pl.Float64))
     )
-    match = asked.join(states.select(keys).unique(), on=("repo_id", by)).join(tests, on=("ranking", "test_id"))
+    tests = rows.select("subject", "ranking", "test_id")
+    known = asked.join(states.select(keys).unique(), on=place).join(tests, on=("ranking", "test_id"))
     return (
-        match.sort("predicted_at")
+        known.sort("predicted_at")
         .join_asof(states, left_on="predicted_at", right_on="known_at", by=list(keys), check_sortedness=False)
         .group_by("subject")
-        .agg(pl.col(name).max())
+        .agg(
+            n_failed_with_file=pl.col("n").filter(~pl.col("is_folder")).max(),
+            n_failed_with_folder=pl.col("n").filter("is_folder").max(),
+        )
     )
 
 
-def _folder(path: pl.Expr) -> pl.Expr:
-    return path.str.replace(r"/?[^/]*$", "")
+def _and_folders(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each row twice: with the path of the file, and with that of its folder."""
+    folder = pl.col("path").str.replace(r"/?[^/]*$", "")
+    return pl.concat([frame.with_columns(is_folder=False), frame.with_columns(folder, is_folder=True)])
 
 
 def _authors(rankings: pl.DataFrame, changes: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:

@@ -2,8 +2,8 @@
 
 Put here the arithmetic of one source each. A function takes ``rows`` (subject, ranking, repo_id, test, test_file),
 ``moments`` (ranking, repo_id, revision, predicted_at) and ``touched`` (ranking, repo_id, path), and gives a row a
-subject with its columns and ``path``, the changed file that ties it most. A tie to a file that many tests are tied
-to says little: its pull is 1 - log(1 + tests tied to it) / log(1 + tests).
+subject with its columns and ``path``, the changed file that ties it most, or None where it knows nothing. A tie to a
+file that many tests are tied to says little: its pull is 1 - log(1 + tests tied to it) / log(1 + tests).
 """
 
 from datetime import datetime
@@ -30,7 +30,7 @@ _Floats = NDArray[np.float64]
 
 def importing(
     rows: pl.DataFrame, moments: pl.DataFrame, touched: pl.DataFrame, trees: pl.DataFrame, imports: pl.DataFrame
-) -> pl.DataFrame:
+) -> pl.DataFrame | None:
     """``import_nearness`` and ``import_pull`` by the newest tree that was committed by then.
 
     Args:
@@ -41,7 +41,7 @@ def importing(
         imports: ``core_changes__imports``.
     """
     if trees.is_empty():
-        return _unknown(rows, ("import_nearness", "import_pull"))
+        return None
     read = trees.select("repo_id", tree_at="known_at").unique().sort("tree_at")
     of_tree = moments.sort("predicted_at").join_asof(
         read, left_on="predicted_at", right_on="tree_at", by="repo_id", check_sortedness=False, coalesce=False
@@ -56,15 +56,8 @@ def importing(
         for (ranking,), tests in numbered.group_by("ranking", maintain_order=True):
             found.append(_imports_of(tests, closures, by_ranking.get(ranking, ())))
     ties = pl.concat(found)
-    return rows.select("subject", "ranking", "test_file").join(ties, on=("ranking", "test_file"), how="left").drop(
-        "ranking", "test_file"
-    )  # fmt: skip
-
-
-def _unknown(rows: pl.DataFrame, names: tuple[str, str]) -> pl.DataFrame:
-    """What a source says that has nothing to say."""
-    nothing = [pl.lit(None, pl.Float64).alias(name) for name in names]
-    return rows.select("subject", *nothing, path=pl.lit(None, pl.String))
+    said = rows.select("subject", "ranking", "test_file")
+    return said.join(ties, on=("ranking", "test_file"), how="left", maintain_order="left").drop("ranking", "test_file")
 
 
 def _no_imports() -> pl.DataFrame:
@@ -118,7 +111,7 @@ def executing(
     reports: pl.DataFrame,
     ran: pl.DataFrame,
     names: tuple[str, str],
-) -> pl.DataFrame:
+) -> pl.DataFrame | None:
     """Whether a test executed a changed file, and with what pull; null where nothing is known of the test.
 
     Args:
@@ -131,7 +124,7 @@ def executing(
         names: Of the two columns.
     """
     if reports.is_empty():
-        return _unknown(rows, names)
+        return None
     at = rows.select("subject", "ranking", "test").join(moments.select("ranking", "predicted_at"), on="ranking")
     reports = reports.unique(maintain_order=False).sort("known_at")
     newest = at.sort("predicted_at").join_asof(
@@ -152,11 +145,14 @@ def executing(
         ),
         on="subject",
         how="left",
+        maintain_order="left",
     )
 
 
 def _parts(measured: pl.DataFrame) -> list[pl.DataFrame]:
     """The same in parts of few rankings."""
+    if measured["ranking"].n_unique() <= AT_ONCE:
+        return [measured]
     return measured.with_columns(part=pl.col("ranking").rank("dense") // AT_ONCE).partition_by(
         "part", include_key=False
     )
@@ -188,7 +184,7 @@ def _pulls(measured: pl.DataFrame, touched: pl.DataFrame, hits: pl.DataFrame) ->
 
 def changed_together(
     rows: pl.DataFrame, moments: pl.DataFrame, touched: pl.DataFrame, files: pl.DataFrame
-) -> pl.DataFrame:
+) -> pl.DataFrame | None:
     """``cochange_share``: of the newest changes of a changed file, how many touched the test's file too.
 
     Args:
@@ -198,15 +194,12 @@ def changed_together(
         files: ``core_changes__files``.
     """
     test_files = rows.select("ranking", "test_file").drop_nulls().unique()
-    found = [
-        test_files.select("ranking", "test_file", cochange_share=pl.lit(0.0), path=pl.lit(None, pl.String)).clear()
-    ]
-    if test_files.height:
-        asked = moments.join(test_files.select("ranking").unique(), on="ranking", how="semi")
-        found.extend(_together(part, touched, test_files, files) for part in _parts(asked))
-    ties = pl.concat(found)
+    if test_files.is_empty():
+        return None
+    asked = moments.join(test_files, on="ranking", how="semi")
+    ties = pl.concat(_together(part, touched, test_files, files) for part in _parts(asked))
     known = pl.col("test_file").is_not_null()
-    return rows.join(ties, on=("ranking", "test_file"), how="left").select(
+    return rows.join(ties, on=("ranking", "test_file"), how="left", maintain_order="left").select(
         "subject", cochange_share=pl.when(known).then(pl.col("cochange_share").fill_null(0.0)), path="path"
     )
 
@@ -215,7 +208,7 @@ def _together(
     moments: pl.DataFrame, touched: pl.DataFrame, test_files: pl.DataFrame, files: pl.DataFrame
 ) -> pl.DataFrame:
     changed = touched.join(moments.select("ranking", "predicted_at", "revision"), on="ranking")
-    named = files.join(changed.select("repo_id", "path").unique(), on=("repo_id", "path"), how="semi")
+    named = files.join(changed, on=("repo_id", "path"), how="semi")
     past = (
         changed.join(named.select("repo_id", "path", "known_at", before="revision"), on=("repo_id", "path"))
         .filter(pl.col("known_at") < pl.col("predicted_at"), pl.col("before") != pl.col("revision"))
@@ -225,9 +218,9 @@ def _together(
         .with_columns(n=pl.len().over("ranking", "path"))
         .select("ranking", "repo_id", "path", "before", "n")
     )
-    of_past = files.join(
-        past.select("repo_id", revision="before").unique(), on=("repo_id", "revision"), how="semi"
-    ).select("repo_id", before="revision", test_file="path")
+    of_past = files.select("repo_id", before="revision", test_file="path").join(
+        past, on=("repo_id", "before"), how="semi"
+    )
     small = of_past.filter(pl.len().over("repo_id", "before") <= MOST_TOGETHER)
     return (
         past.join(small, on=("repo_id", "before"))
