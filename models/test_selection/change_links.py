@@ -92,25 +92,9 @@ def link_features(subjects: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     rankings, rows = numbered(subjects.select("subject", *MOMENT, "test_id", "file"))
     asked = _Asked.of(rankings, tables)
     meant = _meaning(rankings, tables)
-    if asked.known.is_empty():
-        nothing = [pl.lit(None, pl.Float64).alias(name) for name in LINKS]
-        said = rows.select("subject", "ranking").join(meant, on="ranking")
-        return said.select("subject", "semantic_class", *CLASSES, *nothing, linked_path=pl.lit(None, pl.String))
-    test = ("repo_id", "test_id", "file")
-    tests = _with_files(tests_of(rows, *test), asked, tables)
-    rows = matched(rows, tests, test).select("subject", "ranking", "repo_id", "test", "test_file")
-    by = (rows, asked.moments, asked.touched)
-    covered, code = read(tables, CORE_COVERAGE_TEST_FILES), read(tables, CORE_CI_TEST_CODE)
-    ran, traced = ("executes_changed", "execution_pull"), ("traced_changed", "trace_pull")
-    found = (
-        importing(*by, read(tables, CORE_CHANGES_TREES), read(tables, CORE_CHANGES_IMPORTS)),
-        executing(*by, *_coverage(tests, asked, covered), ran) if covered.height else None,
-        executing(*by, *_traces(tests, asked, code, tables), traced) if code.height else None,
-        changed_together(*by, tables[CORE_CHANGES_FILES.name]),
-    )
     joined = rows.select("subject", "ranking").join(meant, on="ranking", how="left", maintain_order="left")
     paths = [rows.select("subject", path=pl.lit(None, pl.String), tie=pl.lit(0.0)).clear()]
-    for said, (column, place) in zip(found, _NAMING, strict=True):
+    for said, (column, place) in zip(_ties(rows, asked, tables), _NAMING, strict=True):
         if said is not None:
             joined = matched(joined, said.drop("path"), ("subject",))
             paths.append(said.filter(pl.col(column) > 0).select("subject", "path", tie=pl.col(column) + place))
@@ -130,6 +114,24 @@ def link_features(subjects: pl.DataFrame, tables: Tables) -> pl.DataFrame:
 
 _NAMING = (("import_pull", 1.0), ("execution_pull", 3.0), ("trace_pull", 2.0), ("cochange_share", 0.0))
 """Column of each source whose strength names the changed file, and the source's place: a surer one goes before."""
+
+
+def _ties(rows: pl.DataFrame, asked: "_Asked", tables: Tables) -> tuple[pl.DataFrame | None, ...]:
+    """What each source says, in the order of :data:`_NAMING`; None where it knows nothing."""
+    if asked.known.is_empty():
+        return (None,) * len(_NAMING)
+    test = ("repo_id", "test_id", "file")
+    tests = _with_files(tests_of(rows, *test), asked, tables)
+    placed = matched(rows, tests, test).select("subject", "ranking", "repo_id", "test", "test_file")
+    by = (placed, asked.moments, asked.touched)
+    covered, code = read(tables, CORE_COVERAGE_TEST_FILES), read(tables, CORE_CI_TEST_CODE)
+    ran, traced = ("executes_changed", "execution_pull"), ("traced_changed", "trace_pull")
+    return (
+        importing(*by, read(tables, CORE_CHANGES_TREES), read(tables, CORE_CHANGES_IMPORTS)),
+        executing(*by, *_coverage(tests, asked, covered), ran) if covered.height else None,
+        executing(*by, *_traces(tests, asked, code, tables), traced) if code.height else None,
+        changed_together(*by, tables[CORE_CHANGES_FILES.name]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
