@@ -228,15 +228,11 @@ def ask(tables: Tables, unit: Mapping[str, str], as_of: datetime) -> pl.DataFram
         .join(links, on="repo_id", how="left")
         .select("repo_id", "revision", predicted_at=pl.max_horizontal("known_at", "newest_known_at", "links_known_at"))
     )
-    told = pl.lit(unit.get("branch") or None, pl.String)
-    runs = tables["core_ci__runs"].filter(*wanted, pl.col("known_at") <= as_of)
-    asked = asked.join(branch_of_revisions(runs), on=("repo_id", "revision"), how="left").with_columns(
-        branch=pl.coalesce(line(told), "branch")
-    )
-    rows = asked.join(tests, on="repo_id")
-    return rows.select("repo_id", "revision", "test_id", "predicted_at", "branch").sort(
-        "repo_id", "revision", "test_id"
-    )
+    ran_on = branch_of_revisions(tables["core_ci__runs"].filter(*wanted, pl.col("known_at") <= as_of))
+    branch = pl.coalesce(line(pl.lit(unit.get("branch") or None, pl.String)), "branch")
+    rows = asked.join(ran_on, on=("repo_id", "revision"), how="left").join(tests, on="repo_id")
+    asked_of = rows.select("repo_id", "revision", "test_id", "predicted_at", branch=branch)
+    return asked_of.sort("repo_id", "revision", "test_id")
 
 
 def _last(states: pl.DataFrame, by: tuple[str, ...]) -> pl.DataFrame:
