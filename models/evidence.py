@@ -27,10 +27,11 @@ def strongest(rows: pl.DataFrame, facts: Sequence[tuple[pl.Expr, pl.Expr]], part
     order = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, :most]
     shown = np.abs(np.take_along_axis(parts, order, 1)) >= LEAST
     shown[:, 0] = True
+    told = np.where(shown, order, -1).ravel()
     # Ten thousand rows show few of their facts: only those are put into words, and then laid out in their places.
-    texts, at, n = [pl.Series("text", [None], dtype=pl.String)], np.zeros(order.size, np.intp), 1
+    texts, at, n = [pl.Series("text", [None], dtype=pl.String)], np.zeros(told.size, np.intp), 1
     for number, (fact, link) in enumerate(facts):
-        places = np.flatnonzero((shown & (order == number)).ravel())
+        places = np.flatnonzero(told == number)
         row = places // order.shape[1]
         needed = {*fact.meta.root_names(), *link.meta.root_names()} or rows.columns[:1]
         said = pl.struct(fact=fact, contribution=pl.Series(parts[row, number], dtype=pl.Float64), link=link)
