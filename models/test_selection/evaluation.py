@@ -74,10 +74,12 @@ def benchmark(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC) -
         unmerged = judged.join(executions, on=("revision", "test_id")).with_columns(
             outcome="outcome_row", cost="cost_row"
         )
-        rows += measure(data.set, "published", unmerged, rng)
+        rows += measure(data.set, "published", unmerged.sort("predicted_at", *KEY[:3], "outcome", "cost"), rng)
     warm = judged.select("revision", "predicted_at").unique().sort("predicted_at", "revision")
     evaluated = warm.slice(int(WARM_UP * warm.height))
-    return rows + measure(data.set, "time_ordered", judged.join(evaluated, on="revision", how="semi"), rng)
+    return rows + measure(
+        data.set, "time_ordered", judged.join(evaluated, on="revision", how="semi", maintain_order="left"), rng
+    )
 
 
 def walk_forward(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC) -> pl.DataFrame:
@@ -109,7 +111,8 @@ def walk_forward(data: Data, rng: np.random.Generator, spec: DecisionSpec = SPEC
         rows = kind.model.predict(model, block).rows.select(*KEY, "probability", "score")
         naive = block.select(*KEY, "n_failures", *(order.alias(f"naive_{name}") for name, order in BASELINES.items()))
         said.append(rows.join(estimator.orders(model, block), on=KEY).join(theirs, on=KEY).join(naive, on=KEY))
-    return pl.concat(said).join(labels.select(*KEY, "outcome", "cost"), on=KEY).with_columns(unit="revision")
+    judged = pl.concat(said).join(labels.select(*KEY, "outcome", "cost"), on=KEY).with_columns(unit="revision")
+    return judged.sort("predicted_at", *KEY[:3])  # ties are drawn by row
 
 
 def measure(name: str, protocol: str, judged: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:

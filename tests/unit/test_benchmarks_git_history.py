@@ -1,6 +1,7 @@
 """Tables of commits and files as a history to measure impact on: what counts as a change, and what is left out."""
 
 import gzip
+from typing import Any
 
 import pytest
 
@@ -56,4 +57,7 @@ def test_where_one_parent_is_kept_git_s_own_words_tell_a_merge() -> None:
 def test_each_history_is_a_set_of_its_own(names: tuple[str, ...], sets: list[str]) -> None:
     files = {name: COMMITS if "commits" in name else FILES for name in names}
 
-    assert [data.set for data in git_history.read(files)] == sets
+    problems: list[Any] = []
+
+    assert [data.set for data in git_history.read(files, problems)] == sets
+    assert [str(problem)[:37] for problem in problems] == ([] if sets else ["a.commits.csv: commits without their "])

@@ -5,13 +5,12 @@ other data of the same format can be measured. Protocols are in ``models/<decisi
 and printing is the assets' business.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import polars as pl
 
-    import polars as pl
+from weaver_forge.errors import SourceError, WeaverForgeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,35 @@ class BenchmarkData:
     entity: str
     set: str
     format: str
-    tables: "Mapping[str, pl.DataFrame]" = field(default_factory=dict)
-    frames: "Mapping[str, pl.DataFrame]" = field(default_factory=dict)
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     protocols: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def each(
+    names: Iterable[str], read: Callable[[str], list[BenchmarkData]], problems: list[WeaverForgeError] | None
+) -> list[BenchmarkData]:
+    """The data sets of these files; one that cannot be read keeps no other from being measured.
+
+    Args:
+        names: Files of one format.
+        read: Gives the sets of a file.
+        problems: Where a file that cannot be read is told.
+
+    Raises:
+        SourceError: For the first such file, where nobody is told.
+    """
+    found: list[BenchmarkData] = []
+    told: list[WeaverForgeError] = []
+    for name in names:
+        try:
+            found += read(name)
+        except SourceError as problem:
+            told.append(problem)
+        except pl.exceptions.PolarsError as error:
+            told.append(SourceError(f"a value cannot be read: {error}", where=name, do="Mend it or remove the file"))
+    if told and problems is None:
+        raise told[0]
+    (problems if problems is not None else []).extend(told)
+    return found

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from weaver_forge.benchmarks import BenchmarkData, delimited
+from weaver_forge.benchmarks import BenchmarkData, delimited, each
 from weaver_forge.changes.diff_features import CHANGE_COLUMNS
+from weaver_forge.errors import WeaverForgeError
 
 _KAMEI = {
     "lines_added": "la", "lines_deleted": "ld", "n_files": "nf", "n_folders": "nd", "n_subsystems": "ns",
@@ -19,16 +20,18 @@ _KAMEI = {
 _COLUMNS = frozenset({"_id", "date", "bug", *_KAMEI.values()})
 
 
-def read(files: Mapping[str, bytes]) -> list[BenchmarkData]:
+def read(files: Mapping[str, bytes], problems: list[WeaverForgeError] | None = None) -> list[BenchmarkData]:
     """Recognise such tables among files; files of other formats are left alone.
 
     Args:
         files: Path below the given folder (with slashes) -> bytes, gzip or plain.
+        problems: Where a file that has the format and cannot be read is told; else it is raised.
     """
-    return [_kamei(name, files[name]) for name in sorted(files) if delimited.header(files[name]) >= _COLUMNS]
+    titles = delimited.titles([name for name in sorted(files) if delimited.header(files[name]) >= _COLUMNS])
+    return each(titles, lambda name: [_kamei(name, titles[name], files[name])], problems)
 
 
-def _kamei(name: str, data: bytes) -> BenchmarkData:
+def _kamei(name: str, title: str, data: bytes) -> BenchmarkData:
     """``_id, date`` (unix seconds), ``bug`` and fourteen features, one row a commit, in file order."""
     rows = delimited.read(name, data, sorted(_COLUMNS)).with_row_index("place")
     key = {
@@ -47,7 +50,7 @@ def _kamei(name: str, data: bytes) -> BenchmarkData:
     return BenchmarkData(
         decision="deploy_risk",
         entity="changes",
-        set=delimited.folder(name),
+        set=title,
         format="changes with Kamei's features (csv)",
         frames={
             "features": rows.select(**key, **numbers),

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from weaver_forge.benchmarks import BenchmarkData, delimited
+from weaver_forge.benchmarks import BenchmarkData, delimited, each
 from weaver_forge.benchmarks.series import points_of
 from weaver_forge.contracts.table import Table
 from weaver_forge.contracts.tables.operations import (
@@ -18,6 +18,7 @@ from weaver_forge.contracts.tables.operations import (
     CORE_SERVICE_POINTS,
     CORE_TRACE_EDGES,
 )
+from weaver_forge.errors import WeaverForgeError
 
 _COLUMNS = frozenset({"timestamp", "value"})
 _TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -30,7 +31,7 @@ _TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
 Stretches = list[tuple[str, str]]
 
 
-def read(files: Mapping[str, bytes]) -> list[BenchmarkData]:
+def read(files: Mapping[str, bytes], problems: list[WeaverForgeError] | None = None) -> list[BenchmarkData]:
     """Recognise series and the JSON that labels them; files of other formats are left alone.
 
     A JSON object from series names to lists of ``[start, end]`` labels the csv files whose paths end in these
@@ -38,16 +39,18 @@ def read(files: Mapping[str, bytes]) -> list[BenchmarkData]:
 
     Args:
         files: Path below the given folder (with slashes) -> bytes.
+        problems: Where a file that has the format and cannot be read is told; else it is raised.
     """
     series = {name: data for name, data in files.items() if delimited.header(data) == _COLUMNS}
-    found = []
-    for name in sorted(files):
-        labels = _stretches(files[name]) if series and name.endswith(".json") else None
-        named = {label: _path(label, series) for label in labels or {}}
-        chosen = {label: path for label, path in named.items() if path is not None}
-        if labels and chosen:
-            found.append(_labelled(name, labels, {label: (path, series[path]) for label, path in chosen.items()}))
-    return found
+
+    def labelled(name: str) -> list[BenchmarkData]:
+        labels = _stretches(files[name]) or {}
+        chosen = {label: path for label in labels if (path := _path(label, series)) is not None}
+        return (
+            [_labelled(name, labels, {label: (path, series[path]) for label, path in chosen.items()})] if chosen else []
+        )
+
+    return each([name for name in sorted(files) if series and name.endswith(".json")], labelled, problems)
 
 
 def _stretches(data: bytes) -> dict[str, Stretches] | None:

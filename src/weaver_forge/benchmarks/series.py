@@ -9,21 +9,23 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from weaver_forge.benchmarks import BenchmarkData, delimited
+from weaver_forge.benchmarks import BenchmarkData, delimited, each
 from weaver_forge.contracts.tables.operations import CORE_SERVICE_POINTS
-from weaver_forge.errors import SourceError
+from weaver_forge.errors import SourceError, WeaverForgeError
 
 _COLUMNS = frozenset({"series_id", "ds", "y"})
 _PARQUET = b"PAR1"
 
 
-def read(files: Mapping[str, bytes]) -> list[BenchmarkData]:
+def read(files: Mapping[str, bytes], problems: list[WeaverForgeError] | None = None) -> list[BenchmarkData]:
     """Recognise long tables ``series_id, ds, y`` (parquet or csv); files of other formats are left alone.
 
     Args:
         files: Path below the given folder (with slashes) -> bytes.
+        problems: Where a file that has the format and cannot be read is told; else it is raised.
     """
-    return [_long(name, files[name]) for name in sorted(files) if _is_long(files[name])]
+    names = [name for name in sorted(files) if _is_long(files[name])]
+    return each(names, lambda name: [_long(name, files[name])], problems)
 
 
 def _is_long(data: bytes) -> bool:
