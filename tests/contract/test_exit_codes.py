@@ -395,7 +395,7 @@ def test_rank_tests_writes_what_the_pytest_plugin_reads(
     assert now.order == later.order == tuple(f"t{n}" for n in (7, 6, 5, 4, 3, 2, 1, 0))
     assert (now.rest, later.rest) == (now.order[2:], now.order[:2])
     assert json.loads(Path("now.json").read_text(encoding="utf-8")) == json.loads(said.out)
-    assert "--weaver-mode select" in said.err
+    assert "--weaver-mode=select --weaver-from=" in said.err
 
 
 def test_tests_that_a_runner_does_not_know_are_no_list_for_it(

@@ -244,6 +244,22 @@ def test_a_ranking_of_another_revision_is_not_used(project: Path) -> None:
     assert "it is for revision bbbbbbbbbbbb" in other.stdout
 
 
+def test_a_ranking_elsewhere_that_moves_the_rootdir_is_said_and_an_equals_sign_does_not(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Of a flag that it does not know yet pytest takes the value for a path of tests."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "ranking.json"
+    elsewhere.write_text(json.dumps(ranking()))
+
+    apart = run(project, "--weaver-mode", "select", "--weaver-from", str(elsewhere))
+    joined = run(project, "--weaver-mode=select", f"--weaver-from={elsewhere}")
+
+    assert "WARNING: pytest took the value of --weaver-from for a path of tests" in apart.stdout
+    assert "5 passed" in apart.stdout
+    assert "3 passed, 2 deselected" in joined.stdout
+    assert "WARNING" not in joined.stdout
+
+
 def test_a_published_snapshot_orders_and_leaves_nothing(project: Path) -> None:
     head = committed(project)
     warehouse = Warehouse(project / "data" / "warehouse.duckdb", project / "data" / "lake")

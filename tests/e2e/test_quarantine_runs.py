@@ -90,3 +90,25 @@ def test_without_a_failure_nothing_is_said(project: Path) -> None:
 
     assert done.returncode == 0
     assert "quarantine" not in done.stdout
+
+
+@pytest.mark.parametrize("others", [["github.com/acme/other"], ["github.com/acme/other", "github.com/acme/shop"]])
+def test_entries_of_a_deployment_in_reach_excuse_tests_of_their_repository_alone(
+    project: Path, others: list[str]
+) -> None:
+    """Tests of two repositories may be called the same."""
+    rows = [
+        {"repo_id": repo_id, "test_id": "test_p::test_flaky", "since": "2020-01-01T00:00:00Z",
+         "expires_at": "2999-01-01T00:00:00Z"}
+        for repo_id in others
+    ]  # fmt: skip
+    (project / "ranking.json").unlink()
+    (project / "weaver-forge.toml").write_text("[decisions]\n", encoding="utf-8")
+    (project / "data" / "published").mkdir(parents=True)
+    (project / "data" / "published" / "quarantine.json").write_text(json.dumps({"quarantined": rows}))
+    for arguments in (["init", "-q"], ["remote", "add", "origin", "https://github.com/acme/shop.git"]):
+        subprocess.run(["git", *arguments], cwd=project, check=True)
+
+    done = run(project)
+
+    assert done.returncode == (0 if "github.com/acme/shop" in others else 1), done.stdout

@@ -14,7 +14,7 @@ from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.tables import BY_NAME
 from weaver_forge.errors import SourceError
 from weaver_forge.hooks.publishing_quarantine import publish_quarantine
-from weaver_forge.hooks.quarantine import FILE, UNSTABLE_SQL, held, proposals, read_quarantine
+from weaver_forge.hooks.quarantine import FILE, UNSTABLE_SQL, held, of_one_repository, proposals, read_quarantine
 from weaver_forge.hooks.quarantine_verdict import verdict_of
 from weaver_forge.hooks.quarantined_failures import QuarantinedFailures
 from weaver_forge.ledger import Ledger
@@ -48,6 +48,15 @@ def test_the_newest_word_holds() -> None:
 
     assert names([row(), out]) == []
     assert names([row(), out, again]) == ["t::a"]
+
+
+def test_entries_of_several_repositories_excuse_nothing_by_a_tests_id_alone() -> None:
+    one, other = held([row()], NOW), held([{**row(), "repo_id": "h/o/other"}], NOW)
+
+    assert of_one_repository(one) == (one, "")
+    inside, why = of_one_repository((*one, *other))
+    assert not inside
+    assert "several repositories" in why
 
 
 def test_what_was_published_is_read_without_a_ledger_and_expires_by_itself(tmp_path: Path) -> None:

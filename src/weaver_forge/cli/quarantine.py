@@ -22,6 +22,7 @@ from weaver_forge.hooks.quarantine import (
     Quarantined,
     Unstable,
     held,
+    of_one_repository,
     proposals,
     unstable,
 )
@@ -185,9 +186,10 @@ def check(*reports: Path, repo: str = "", from_: From = None, json: Json = False
     at = place(from_)
     repository = repository_at(Path.cwd())
     repo_id = repo or (repository.repo_id if repository else "")
-    inside, problem = at.quarantined(repo_id)
-    if problem:
-        text.note(f"WARNING: {problem}")
+    entries, problem = at.quarantined(repo_id)
+    inside, ambiguous = of_one_repository(entries)
+    if problem or ambiguous:
+        text.note(f"WARNING: {problem or ambiguous}" + (" (--repo)" if ambiguous else ""))
     found = verdict_of(reports, inside, at.settings.now())
     if json:
         text.as_json(found.as_data())

@@ -15,6 +15,7 @@ from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
+from weaver_forge.hooks.quarantine import of_one_repository
 from weaver_forge.hooks.rank_tests import RankedTest, Ranking, left, parse_budget
 from weaver_forge.hooks.rendering import Format, Lists
 from weaver_forge.hooks.revision import LocalRepository, repository_at
@@ -128,9 +129,10 @@ def rules_for(at: Place, around: ci_gate.Circumstances, answer: ci_gate.GateAnsw
 def quarantined(at: Place, answer: ci_gate.GateAnswer) -> list[dict[str, Any]]:
     """Tests of the revision's repository in quarantine, for runners; where that cannot be read, failures count."""
     found, problem = at.quarantined(str(answer.subject.get("repo_id") or ""))
-    if problem:
-        text.note(f"WARNING: {problem}")
-    return [one.as_data() for one in found]
+    inside, ambiguous = of_one_repository(found)
+    if problem or ambiguous:
+        text.note(f"WARNING: {problem or ambiguous}")
+    return [one.as_data() for one in inside]
 
 
 def ranking_as_data(ranking: Ranking) -> dict[str, Any]:

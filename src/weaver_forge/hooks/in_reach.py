@@ -43,18 +43,28 @@ def halted_here(handed: Handed) -> str:
     return ""
 
 
-def held_here() -> tuple[dict[str, Any], str]:
-    """Tests in quarantine as the deployment in reach publishes them, and why they cannot be read; mostly none is."""
+def held_here(root: Path) -> tuple[dict[str, Any], str]:
+    """Tests in quarantine as the deployment in reach publishes them, and why they cannot be read; mostly none is.
+
+    Those of other repositories are none: their tests may be called the same. Where git does not say which repository
+    this is, entries count only if all are of one.
+
+    Args:
+        root: Where the tests are.
+    """
     from weaver_forge.errors import NotADeployment
     from weaver_forge.settings import find
 
     with suppress(NotADeployment):
         folder = find().published
         if (folder / "quarantine.json").exists():
-            from weaver_forge.hooks.quarantine import read_quarantine
+            from weaver_forge.hooks.quarantine import of_one_repository, read_quarantine
+            from weaver_forge.hooks.revision import repository_at
 
-            found, problem = read_quarantine(folder, now())
-            return {one.test_id: one.expires_at for one in found}, problem
+            here = repository_at(root)
+            found, problem = read_quarantine(folder, now(), here.repo_id if here else "")
+            inside, ambiguous = of_one_repository(found)
+            return {one.test_id: one.expires_at for one in inside}, problem or ambiguous
     return {}, ""
 
 

@@ -109,7 +109,7 @@ class Leading(Choosing):
         self._recorder: Recorder | None = None
         self._quarantine: QuarantinedFailures | None = None
         self._held: dict[str, Any] = {}
-        for begin in (self._read, self._record, self._excuse):
+        for begin in (self._look, self._read, self._record, self._excuse):
             try:
                 begin()
             except Exception as error:  # noqa: BLE001 - never breaks a run; it is said
@@ -203,6 +203,16 @@ class Leading(Choosing):
         for line in self._quarantine.lines() if self._quarantine is not None else ():
             self._say(f"weaver-forge: {line}", yellow=True)
 
+    def _look(self) -> None:
+        """See whether a flag's value led pytest astray."""
+        config, flags = self._config, {f"--weaver-{name}" for name in _OPTIONS}
+        arguments = [str(argument) for argument in config.invocation_params.args]
+        if flags.isdisjoint(arguments) or config.getoption("rootdir") or config.getoption("inifilename"):
+            return
+        from weaver_forge.hooks.pytest_paths import misled
+
+        self._problems += misled(arguments, flags, config.invocation_params.dir, config.inipath)
+
     def _read(self) -> None:
         """Make the plan: the order, and the rest where it may be left and nothing is halted."""
         if self._mode not in {"order", "select"}:
@@ -253,7 +263,7 @@ class Leading(Choosing):
 
         held = self._held
         if self._mode != "off" and not held:
-            held, problem = held_here()
+            held, problem = held_here(self._config.rootpath)
             self._problems += [problem] if problem else []
         inside = {name: until for name, until in held.items() if until > now()}
         if inside:

@@ -94,6 +94,17 @@ def read_quarantine(folder: Path | None, now: datetime, repo_id: str = "") -> tu
     return tuple(one for one in found if one.expires_at > now and repo_id in {"", one.repo_id}), ""
 
 
+def of_one_repository(found: Sequence[Quarantined]) -> tuple[Sequence[Quarantined], str]:
+    """Entries that may excuse a failure by its test's id alone, and why none may.
+
+    Tests of several repositories may be called the same, so entries of several excuse nothing: a safety net must not
+    fail open.
+    """
+    if len({one.repo_id for one in found}) > 1:
+        return (), "no test counts as in quarantine: entries are of several repositories, and which this is nobody says"
+    return found, ""
+
+
 def _read(row: Mapping[str, Any]) -> Quarantined:
     return Quarantined(
         repo_id=str(row["repo_id"]),

@@ -35,5 +35,5 @@ def pytest(lists: Lists) -> Rendered:
     mode = "select" if lists.rest else "order"
     return Rendered(
         text=json.dumps(document, indent=2, default=str) + "\n",
-        use=f"pytest -p weaver_forge.hooks.pytest_plugin --weaver-mode {mode} --weaver-from FILE",
+        use=f"pytest -p weaver_forge.hooks.pytest_plugin --weaver-mode={mode} --weaver-from=FILE",
     )
