@@ -141,6 +141,23 @@ def test_select_deselects_exactly_the_rest(project: Path) -> None:
     assert "2 of 5 tests are left for later; 1 unknown to the ranking ran first" in done.stdout
 
 
+@pytest.mark.parametrize("mode", ["order", "select"])
+def test_a_ranking_of_files_places_and_leaves_the_tests_in_them(project: Path, mode: str) -> None:
+    """Before any results are known a repository's tests are its files."""
+    (project / "sub" / "test_q.py").write_text("def test_q(): pass\n")
+    (project / "test_new.py").write_text("def test_new(): pass\n")
+    rows = [{"test_id": f"sub/test_{name}.py", "rank": rank} for rank, name in enumerate("qp", 1)]
+    (project / "ranking.json").write_text(json.dumps({**ranking(), "run": rows[:1], "rest": rows[1:]}))
+
+    done = run(project, *with_mode(mode))
+
+    kept = ["test_new.py::test_new", "sub/test_q.py::test_q"]
+    assert done.returncode == 0, done.stdout
+    assert ran(project)[:2] == kept
+    assert len(ran(project)) == (2 if mode == "select" else 7)
+    assert "WARNING" not in done.stdout
+
+
 def test_the_environment_gives_the_defaults(project: Path) -> None:
     done = run(project, WEAVER_FORGE_MODE="select", WEAVER_FORGE_FROM="ranking.json")
 

@@ -10,7 +10,7 @@ import pytest
 from weaver_forge.cli.rank import ranking_as_data
 from weaver_forge.errors import SourceError, UsageError
 from weaver_forge.hooks.attempts import Attempt, Trace, span_of, trace_of
-from weaver_forge.hooks.chosen_items import choose
+from weaver_forge.hooks.chosen_items import choose, or_files
 from weaver_forge.hooks.handed_order import Handed, read_handed
 from weaver_forge.hooks.rank_tests import cut, ordered, parse_budget
 
@@ -156,3 +156,12 @@ def test_an_attempt_without_times_is_no_span() -> None:
     attempt = Attempt(nodeid="t.py::a", classname="t", name="a", worker="gw0", number=1, outcome="failed")
 
     assert span_of(attempt, Trace("1" * 32), "3" * 16) is None
+
+
+def test_a_test_goes_by_its_file_only_where_it_is_not_named_itself() -> None:
+    names = or_files([("p.test_a::x",), ("p.test_a::y",)], ["p/test_a.py::x", "p/test_a.py::y"], ["p.test_a::x"])
+
+    chosen = choose(names, ["p.test_a::x", "p/test_a.py"], {"p/test_a.py"})
+
+    assert names == [("p.test_a::x",), ("p.test_a::y", "p/test_a.py")]
+    assert (chosen.keep, chosen.rest) == ((0,), (1,))

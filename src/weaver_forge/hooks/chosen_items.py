@@ -52,3 +52,18 @@ def choose(found: Sequence[Names], order: Sequence[str], rest: Collection[str] =
         n_unknown=n_unknown,
         problem=problem,
     )
+
+
+def or_files(found: Sequence[Names], nodeids: Sequence[str], order: Sequence[str]) -> list[Names]:
+    """Call tests that the order does not name by their file too: before any results a repository's tests are files.
+
+    Args:
+        found: Names of each test.
+        nodeids: What the runner calls each, its file first.
+        order: Test ids.
+    """
+    known = frozenset(order)
+    return [
+        names if not known.isdisjoint(names) else (*names, nodeid.partition("::")[0])
+        for names, nodeid in zip(found, nodeids, strict=True)
+    ]

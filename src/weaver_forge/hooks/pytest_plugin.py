@@ -1,8 +1,7 @@
 """The pytest plugin: ``-p weaver_forge.hooks.pytest_plugin`` orders tests, leaves some for later, or records what ran.
 
-Put here pytest's and xdist's hooks, and nothing that they could do without pytest. A test run is never broken from
-here: whatever goes wrong is said in one line, and pytest does what it would have done. Nothing but pytest itself is
-imported before a mode is asked for.
+Put here pytest's and xdist's hooks, and nothing that they could do without pytest. No test run is broken from here:
+what goes wrong is said in a line, and pytest does its own. Nothing but pytest is imported before a mode is asked for.
 """
 
 import sys
@@ -88,15 +87,16 @@ class Choosing:
             output[_KEY] = self.said
 
     def _choose(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        from weaver_forge.hooks.chosen_items import choose
+        from weaver_forge.hooks.chosen_items import choose, or_files
 
-        is_grouped = bool(getattr(config.option, "loadgroup", False))
-        found = [_names(item.nodeid, is_grouped=is_grouped) for item in items]
-        chosen = choose(found, self._plan["order"], frozenset(self._plan["rest"]))
-        keep, rest = [items[place] for place in chosen.keep], [items[place] for place in chosen.rest]
+        is_grouped, order = bool(getattr(config.option, "loadgroup", False)), self._plan["order"]
+        nodeids = [item.nodeid for item in items]
+        found = or_files([_names(nodeid, is_grouped=is_grouped) for nodeid in nodeids], nodeids, order)
+        chosen = choose(found, order, frozenset(self._plan["rest"]))
+        rest = [items[place] for place in chosen.rest]
         if rest:
             config.hook.pytest_deselected(items=rest)
-        items[:] = keep
+        items[:] = [items[place] for place in chosen.keep]
         self.said = {"n": len(found), "rest": len(rest), "unknown": chosen.n_unknown, "problem": chosen.problem}
 
 
@@ -206,7 +206,7 @@ class Leading(Choosing):
     def _look(self) -> None:
         """See whether a flag's value led pytest astray."""
         config, flags = self._config, {f"--weaver-{name}" for name in _OPTIONS}
-        arguments = [str(argument) for argument in config.invocation_params.args]
+        arguments = tuple(map(str, config.invocation_params.args))
         if flags.isdisjoint(arguments) or config.getoption("rootdir") or config.getoption("inifilename"):
             return
         from weaver_forge.hooks.pytest_paths import misled
