@@ -135,11 +135,11 @@ def _earn(settings: Settings, level: str) -> None:
 
 @pytest.fixture
 def ask(deployment: Settings) -> Ask:
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "weaver_forge", *arguments],
             cwd=deployment.root, capture_output=True, text=True, timeout=120, check=False,
-            env=environment_with(WEAVER_FORGE_HOME=""),
+            env=environment_with(WEAVER_FORGE_HOME="", **environment),
         )  # fmt: skip
 
     return run
@@ -275,6 +275,22 @@ def test_tests_of_a_changed_file_run_beside_a_budget(ask: Ask, revisions: dict[s
     assert [row["test_id"] for row in found["rest"]] == NAMES[1:4]
     why = ask("why", found["decision_id"])
     assert "3 more had no room in the budget 20%" in why.stdout
+
+
+@pytest.mark.parametrize("variable", ["CI_MERGE_REQUEST_DIFF_BASE_SHA", "GITHUB_BASE_REF"])
+@pytest.mark.parametrize("command", ["select", "rank-tests"])
+def test_all_commits_of_a_merge_request_count_for_the_rules(
+    ask: Ask, revisions: dict[str, str], deployment: Settings, variable: str, command: str
+) -> None:
+    """The last commit touches a test alone, the one before it a lock file."""
+    git(deployment.root, "update-ref", "refs/remotes/origin/target", revisions["code"])
+    base = "target" if variable == "GITHUB_BASE_REF" else revisions["code"]
+
+    within = ask(command, "--json", **{variable: base})
+    unknown = ask(command, "--json", **{variable: "f" * 40})
+
+    assert "EVERYTHING RUNS: lock_file uv.lock" in json.loads(within.stdout)["ranking_reasons"][0]
+    assert "lock_file" not in unknown.stdout
 
 
 def test_what_is_published_alone_says_who_could_compute_an_order(

@@ -55,7 +55,7 @@ def rank_tests(
 
     Args:
         change: The revision: commit id, beginning of one, tag or branch.
-        base: Where the change began (the target branch), so that all its files count for protected paths.
+        base: Where the change began, so that all its files count; in merge requests of GitHub and GitLab the target.
         branch: Branch of the run, as CI tells it: what failed there counts for more. Else as CI's environment says, or
             the checkout.
         tag: A word for what this is, for exceptions of freeze windows; repeat it for more.
@@ -86,7 +86,7 @@ def rank_tests(
     )
     compute = computing(at, repository, BUDGET_S, branch=branch)
     around = at.circumstances(spool=spool, on_demand=compute)
-    around = replace(around, changed_paths=paths_of(at, repository, base))
+    around = replace(around, changed_paths=paths_of(at, repository, base_of(base, change, repository)))
     made: list[Ranking] = []
 
     def choose(answer: ci_gate.GateAnswer) -> Left:
@@ -116,6 +116,15 @@ def not_now(at: Place, repository: LocalRepository | None, change: str, *, on_de
         "" if at.is_deployment else "what is published cannot, a deployment can (--from DEPLOYMENT, WEAVER_FORGE_HOME)"
     )
     return refusal(repository, change, on_demand=on_demand) or alone
+
+
+def base_of(base: str, change: str, repository: LocalRepository | None) -> str:
+    """Where the change began: what is said, else of what is checked out the target of GitHub's or GitLab's request."""
+    if base or repository is None or change not in {"HEAD", settings.variable("CI_COMMIT_SHA")}:
+        return base
+    target = settings.variable("GITHUB_BASE_REF")
+    said = (settings.variable("CI_MERGE_REQUEST_DIFF_BASE_SHA"), target and f"origin/{target}")
+    return next((one for one in said if one and repository.resolve(one)), "")
 
 
 def rules_for(at: Place, around: ci_gate.Circumstances, answer: ci_gate.GateAnswer) -> tuple[Fired, ...]:

@@ -12,7 +12,7 @@ from weaver_forge.cli import text
 from weaver_forge.cli.gate import computing, paths_of, revision_of
 from weaver_forge.cli.lists import PLAIN, forget_earlier, write, write_rest, write_run
 from weaver_forge.cli.place import Place, place
-from weaver_forge.cli.rank import BUDGET_S, SHOWN, lists_of, not_now, quarantined, ranking_as_data, rules_for
+from weaver_forge.cli.rank import BUDGET_S, SHOWN, base_of, lists_of, not_now, quarantined, ranking_as_data, rules_for
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.hooks import ci_gate, github
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
@@ -69,7 +69,7 @@ def select(
 
     Args:
         change: The revision: commit id, beginning of one, tag or branch.
-        base: Where the change began (the target branch), so that all its files count.
+        base: Where the change began, so that all its files count; in merge requests of GitHub and GitLab the target.
         branch: Branch of the run, as CI tells it: what failed there counts for more. Else as CI's environment says, or
             the checkout.
         tag: A word for what this is, for exceptions of freeze windows; repeat it for more.
@@ -112,7 +112,9 @@ def select(
     )
     other = wanted if wanted != published else ""
     compute = computing(at, repository, BUDGET_S, objective=other, branch=branch)
-    around = replace(around, on_demand=compute, changed_paths=paths_of(at, repository, base))
+    around = replace(
+        around, on_demand=compute, changed_paths=paths_of(at, repository, base_of(base, change, repository))
+    )
     chooser = _Chooser(at, around, aim, wanted)
     answer = ci_gate.gate(request, around, chooser)
     selection = chooser.made
