@@ -308,7 +308,7 @@ def test_empty_tables_have_no_subjects(case: Case, histories: dict[str, History]
     for pick in (case.kind.history, case.kind.current):
         subjects = pick(nothing, history.now)
         assert subjects.height == 0
-        assert subjects.columns == list(case.kind.subject_columns)
+        assert subjects.columns[: len(case.kind.subject_columns)] == list(case.kind.subject_columns)
         assert subjects.schema == history.subjects.schema
         assert case.kind.features(nothing, subjects).height == 0
         assert case.kind.labels(nothing, subjects, history.now).height == 0

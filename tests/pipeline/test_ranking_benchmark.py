@@ -57,7 +57,7 @@ def test_a_change_that_nobody_has_seen_is_ranked_from_what_is_kept(
     warm, cold = ranking.ranking_warm(str(tmp_path)), ranking.ranking_cold(str(tmp_path))
 
     assert {name.rpartition("__")[2] for name in filled["kept"]} == {
-        "kept_tests", "kept_groups", "kept_repositories", "kept_failures",
+        "kept_tests", "kept_groups", "kept_repositories", "kept_failures", "kept_branches",
     }  # fmt: skip
     assert warm["n"] == cold["n"] == 600
     deployed = load(tmp_path / "deployment")
