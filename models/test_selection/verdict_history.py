@@ -24,7 +24,7 @@ def group_of(test_id: pl.Expr) -> pl.Expr:
     """The class of a method, else the package of a class; null for names without parts."""
     # Cutting the last part off is twice as quick as extracting what stands before it.
     group = test_id.str.replace(r"(?:::|\.|/)[^:./]+$", "")
-    return pl.when((group != test_id) & (group != "")).then(group)
+    return pl.when((group != test_id) & (group.str.len_bytes() > 0)).then(group)
 
 
 def executed(verdicts: pl.DataFrame) -> pl.DataFrame:
