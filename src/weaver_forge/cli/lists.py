@@ -4,6 +4,7 @@ from pathlib import Path
 
 from weaver_forge.cli import text
 from weaver_forge.errors import SourceError, UsageError
+from weaver_forge.hooks.own_folder import make_folder
 from weaver_forge.hooks.rendering import Format, Lists, Rendered, render
 
 PLAIN: frozenset[Format] = frozenset({"ids", "json"})
@@ -85,7 +86,7 @@ def write(path: Path, said: str) -> None:
         SourceError: If it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         path.write_text(said, encoding="utf-8")
     except OSError as error:
         raise SourceError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from weaver_forge import settings as settings_module
 from weaver_forge.errors import NotADeployment, SourceError
+from weaver_forge.hooks.own_folder import NAME
 from weaver_forge.settings import MARKER, Settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from weaver_forge.ledger import Ledger
     from weaver_forge.snapshot import Snapshot
 
-LOCAL_SPOOL = Path(".weaver-forge") / "decisions"
+LOCAL_SPOOL = Path(NAME) / "decisions"
 """Where a gate that reads a bare snapshot keeps its decisions, in the working directory."""
 
 

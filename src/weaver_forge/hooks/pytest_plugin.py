@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MODES = ("order", "select", "record", "off")
 RECORD, SPANS = ".weaver-forge/tests.jsonl", ".weaver-forge/spans.jsonl"
-"""Where a record goes where nobody says it, below pytest's rootdir."""
+"""Where a record goes where nobody says it, below pytest's rootdir; the folder is that of ``own_folder``."""
 
 _KEY = "weaver_forge"
 _OPTIONS = {

@@ -15,6 +15,7 @@ from typing import IO, Any
 from weaver_forge.decode.report import COLLECTION_ERROR, MESSAGE_LENGTH, named_by_pytest
 from weaver_forge.hooks.attempts import Attempt, Trace, request_of, session_span, span_of, trace_of
 from weaver_forge.hooks.ci_run import CiRun, ci_run
+from weaver_forge.hooks.own_folder import make_folder
 from weaver_forge.hooks.revision import checked_out, repository_at
 
 SPANS_A_LINE = 500
@@ -189,7 +190,7 @@ class Recorder:
 
 
 def _opened(path: Path) -> IO[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return path.open("w", encoding="utf-8")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from weaver_forge.errors import WeaverForgeError
 from weaver_forge.hooks.asking import inputs_of
+from weaver_forge.hooks.own_folder import make_folder
 from weaver_forge.policy import Approval
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Record:
         from weaver_forge.ledger import spool
 
         try:
+            make_folder(folder)
             return f"spool {spool.append(folder, row, now=now)}"
         except (OSError, WeaverForgeError) as error:
             self.notes.append(f"THE DECISION IS RECORDED NOWHERE: the spool {folder} cannot be written: {error}")
