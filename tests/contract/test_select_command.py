@@ -293,6 +293,24 @@ def test_all_commits_of_a_merge_request_count_for_the_rules(
     assert "lock_file" not in unknown.stdout
 
 
+@pytest.mark.parametrize("command", ["select", "rank-tests"])
+def test_all_commits_of_a_push_count_for_the_rules(
+    ask: Ask, revisions: dict[str, str], deployment: Settings, command: str
+) -> None:
+    """The last commit touches a test alone, the one before it a lock file."""
+    event = deployment.root / "data" / "event.json"
+    event.write_text(json.dumps({"before": revisions["code"]}), encoding="utf-8")
+    push = {"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(event), "GITHUB_SHA": revisions["test"]}
+
+    pushed = ask(command, "--json", "--change", revisions["test"], **push)
+    forced = ask(command, "--json", CI_COMMIT_BEFORE_SHA="f" * 40)
+
+    assert "EVERYTHING RUNS: lock_file uv.lock" in json.loads(pushed.stdout)["ranking_reasons"][0]
+    assert "last commit" not in pushed.stderr
+    assert "lock_file" not in forced.stdout
+    assert forced.stderr.count("note: only the files of the last commit count, not those since ffffffffffff") == 1
+
+
 def test_what_is_published_alone_says_who_could_compute_an_order(
     ask: Ask, deployment: Settings, tmp_path: Path
 ) -> None:

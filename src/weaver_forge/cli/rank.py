@@ -14,6 +14,7 @@ from weaver_forge.cli.lists import PLAIN, forget_earlier, write_rest, write_run
 from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks import ci_gate, github
+from weaver_forge.hooks.began import began
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
 from weaver_forge.hooks.quarantine import of_one_repository
 from weaver_forge.hooks.rank_tests import RankedTest, Ranking, left, parse_budget
@@ -119,12 +120,14 @@ def not_now(at: Place, repository: LocalRepository | None, change: str, *, on_de
 
 
 def base_of(base: str, change: str, repository: LocalRepository | None) -> str:
-    """Where the change began: what is said, else of what is checked out the target of GitHub's or GitLab's request."""
-    if base or repository is None or change not in {"HEAD", settings.variable("CI_COMMIT_SHA")}:
+    """Where the change began: what is said, else of what is checked out what GitHub or GitLab says of it."""
+    checked_out = {"HEAD", settings.variable("CI_COMMIT_SHA"), settings.variable("GITHUB_SHA")}
+    if base or repository is None or change not in checked_out:
         return base
-    target = settings.variable("GITHUB_BASE_REF")
-    said = (settings.variable("CI_MERGE_REQUEST_DIFF_BASE_SHA"), target and f"origin/{target}")
-    return next((one for one in said if one and repository.resolve(one)), "")
+    found, said = began(settings.variable, repository)
+    if said:
+        text.note(f"note: {said}")
+    return found
 
 
 def rules_for(at: Place, around: ci_gate.Circumstances, answer: ci_gate.GateAnswer) -> tuple[Fired, ...]:

@@ -40,6 +40,11 @@ class LocalRepository:
             return ""
         return _git(self.root, "symbolic-ref", "--quiet", "--short", "HEAD") or ""
 
+    def is_after(self, revision: str) -> bool:
+        """Whether what is checked out came after a commit, and is another; False where git cannot say."""
+        asked = ("merge-base", "--is-ancestor", "--end-of-options", revision, "HEAD")
+        return self.resolve("HEAD") != revision and _git(self.root, *asked, strip=False) is not None
+
 
 def repository_at(folder: Path) -> LocalRepository | None:
     """The repository around ``folder``, or None (also where git is not installed)."""
