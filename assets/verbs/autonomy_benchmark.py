@@ -54,7 +54,7 @@ def autonomy_benchmark(_settings: Settings, arguments: Mapping[str, Any], emit: 
     if not arguments.get("data"):
         raise UsageError("benchmark autonomy needs data", do="Name a folder of test histories with --data DIR")
     folder = Path(str(arguments["data"]))
-    sets = [data for data in read_sets(folder) if data.decision == DECISION]
+    sets = read_sets(folder, DECISION)
     if not sets:
         raise MissingInput(
             "no file here has a format of test histories", where=str(folder), do="See docs/benchmarks.md"

@@ -6,9 +6,12 @@ model for measuring: a benchmark is a reader of a format and a protocol.
 
 import importlib
 import json
+import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from assets.registry import load_spec
 from assets.resources import Emit
 from weaver_forge import benchmarks
 from weaver_forge.benchmarks import BenchmarkData, same_runs
-from weaver_forge.errors import MissingInput, UsageError
+from weaver_forge.errors import MissingInput, SourceError, UsageError, WeaverForgeError
 from weaver_forge.settings import Settings
 
 OTHERS = {
@@ -34,11 +37,8 @@ OTHERS = {
 }
 """What is measured beside the decisions, and the verb, a function in a module of its name, that does."""
 
-FORMATS = ("test_history", "jit", "series", "nab")
-"""Modules of weaver_forge.benchmarks, a family of formats each."""
-
-LARGEST_BYTES = 512 * 1024 * 1024
-"""A larger single file is no benchmark set of these formats; reading it whole would only fill memory."""
+FORMATS = {"test_history": "test_selection", "jit": "deploy_risk", "series": "load_forecast", "nab": "anomaly"}
+"""Modules of weaver_forge.benchmarks, a family of formats each, and the decision that they measure."""
 
 
 def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> int:
@@ -59,17 +59,18 @@ def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> i
     except ModuleNotFoundError as error:
         raise UsageError(f"{spec.name} has no benchmark", do="Its package needs an evaluation module") from error
     began, cpu = time.perf_counter(), time.process_time()
-    sets = [data for data in read_sets(folder) if data.decision == spec.name]
+    problems: list[WeaverForgeError] = []
+    sets = read_sets(folder, spec.name, problems)
+    tell(problems, emit)
     if not sets:
-        raise MissingInput(
-            f"no file here has a format that measures {spec.name}", where=str(folder), do="See docs/benchmarks.md"
-        )
+        what = "no file here can be read" if problems else "no file here has a format"
+        raise MissingInput(f"{what} that measures {spec.name}", where=str(folder), do="See docs/benchmarks.md")
     rows: list[dict[str, Any]] = []
     for number, data in enumerate(sets):
         emit({"event": "progress", "step": data.set, "done": number, "total": len(sets)})
-        rows += module.benchmark(data, np.random.default_rng(SEED))
-        for note in data.notes:
-            emit({"event": "line", "text": f"{data.set}: {note}", "style": "dim"})
+        tell_notes(data, emit)
+        with going_on(data.set, problems, emit):
+            rows += [{"published": {}, **row} for row in module.benchmark(data, np.random.default_rng(SEED))]
     project = same_runs.projects(sets)
     for name, first in project.items():
         if name != first:
@@ -97,37 +98,130 @@ def benchmark(settings: Settings, arguments: Mapping[str, Any], emit: Emit) -> i
             "cpu_seconds": round(time.process_time() - cpu, 2),
             "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             "rows": rows,
+            **said_of(sets, problems),
         },
     })  # fmt: skip
-    return 0
+    return exit_code(problems)
 
 
-def read_sets(folder: Path) -> list[BenchmarkData]:
+def tell(problems: Iterable[WeaverForgeError], emit: Emit) -> None:
+    """Report what could not be measured, each with where it is and what to do."""
+    for each in problems:
+        emit({
+            "event": "error", "what": each.what, "where": each.where, "do": each.do, "exit_code": each.exit_code,
+        })  # fmt: skip
+
+
+def tell_notes(data: BenchmarkData, emit: Emit) -> None:
+    """Report what a reader of a set's numbers should know."""
+    for note in data.notes:
+        emit({"event": "line", "text": f"{data.set}: {note}", "style": "dim"})
+
+
+def said_of(sets: Iterable[BenchmarkData], problems: Iterable[WeaverForgeError]) -> dict[str, Any]:
+    """The same for a result as JSON: notes by set, and what could not be measured."""
+    return {
+        "notes": {data.set: list(data.notes) for data in sets if data.notes},
+        "problems": [str(problem) for problem in problems],
+    }
+
+
+def exit_code(problems: Iterable[WeaverForgeError]) -> int:
+    """0 where everything was measured, else the worst of what broke: the rest was measured all the same."""
+    return max((problem.exit_code for problem in problems), default=0)
+
+
+@contextmanager
+def going_on(name: str, problems: list[WeaverForgeError], emit: Emit) -> Generator[None]:
+    """Measure one set of several: what breaks is told and kept in the problems, and the next set is measured."""
+    try:
+        yield
+    except WeaverForgeError as problem:
+        problem.where = f"{name}: {problem.where}" if problem.where else name
+        problems.append(problem)
+        tell([problem], emit)
+    except Exception as error:  # noqa: BLE001 - told with the exit code of a bug; the other sets are still measured
+        traceback.print_exc()
+        do = "This is a bug: please report it with the lines above"
+        problems.append(WeaverForgeError(f"{type(error).__name__}: {error}", where=name, do=do))
+        tell(problems[-1:], emit)
+
+
+def read_sets(folder: Path, decision: str = "", problems: list[WeaverForgeError] | None = None) -> list[BenchmarkData]:
     """Every data set below a folder that some reader recognises.
 
+    Args:
+        folder: Files may stand in folders below it.
+        decision: Only what measures this one; by default all.
+        problems: Where a file that has a format and cannot be measured is told.
+
     Raises:
         MissingInput: If there is no such folder.
+        SourceError: For the first file that cannot be measured, where nobody is told.
     """
-    files = read_files(folder)
+    files = read_files(folder, problems)
     found: list[BenchmarkData] = []
-    for name in FORMATS:
-        found += importlib.import_module(f"{benchmarks.__name__}.{name}").read(files)
-    return found
+    for name, measured in FORMATS.items():
+        if decision in {"", measured}:
+            reader = importlib.import_module(f"{benchmarks.__name__}.{name}")
+            found += reader.read(files, problems)
+    return [data for data in found if decision in {"", data.decision}]
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder that is not too large: its path below it -> its bytes.
+LARGEST_BYTES = 2 * 1024 * 1024 * 1024
+"""A larger single file is no benchmark set of these formats; reading it whole would only fill memory."""
+
+
+class Files(Mapping[str, bytes]):
+    """Files, each read when it is asked for: a large tree at once would only fill memory.
+
+    Args:
+        paths: Name, as readers see it, -> where it lies.
+    """
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = paths
+        self._held: tuple[str, bytes] = ("", b"")
+
+    def __getitem__(self, name: str) -> bytes:
+        """The bytes of a file; the newest answer is held, as readers look at a file several times."""
+        if self._held[0] != name:
+            self._held = (name, self._paths[name].read_bytes())
+        return self._held[1]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        """Count the files."""
+        return len(self._paths)
+
+
+def read_files(folder: Path, problems: list[WeaverForgeError] | None = None) -> Mapping[str, bytes]:
+    """Every file below a folder that can be read and is not too large: its path below it -> its bytes.
+
+    Args:
+        folder: Files may stand in folders below it.
+        problems: Where the others are told.
 
     Raises:
         MissingInput: If there is no such folder.
+        SourceError: For the first of the others, where nobody is told.
     """
     if not folder.is_dir():
         raise MissingInput("no such folder", where=str(folder), do="Name the folder that holds the data")
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.stat().st_size <= LARGEST_BYTES
-    }
+    paths: dict[str, Path] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        why = "is larger than 2 GB" if path.stat().st_size > LARGEST_BYTES else ""
+        why = why or ("" if os.access(path, os.R_OK) else "may not be read")
+        if not why:
+            paths[path.relative_to(folder).as_posix()] = path
+        elif problems is None:
+            raise SourceError(f"the file {why}", where=str(path), do="Move it elsewhere")
+        else:
+            problems.append(SourceError(f"the file {why} and was left out", where=str(path), do="Move it elsewhere"))
+    return Files(paths)
 
 
 def means(rows: list[dict[str, Any]], project: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:

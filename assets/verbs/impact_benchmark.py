@@ -10,10 +10,10 @@ import numpy as np
 
 from assets.predicting import SEED
 from assets.resources import Emit
-from assets.verbs.benchmark import means, read_files
+from assets.verbs.benchmark import exit_code, going_on, means, read_files, said_of, tell, tell_notes
 from weaver_forge.benchmarks import git_history
 from weaver_forge.contracts.tables.changes import CORE_CHANGES_FILES
-from weaver_forge.errors import MissingInput, UsageError
+from weaver_forge.errors import MissingInput, UsageError, WeaverForgeError
 from weaver_forge.links.impact.evaluation import measure
 from weaver_forge.links.impact.history import history
 from weaver_forge.links.impact.prior import PRIOR
@@ -26,18 +26,22 @@ def impact_benchmark(_settings: Settings, arguments: Mapping[str, Any], emit: Em
         raise UsageError("benchmark impact needs data", do="Name a folder with --data DIR; see docs/benchmarks.md")
     folder = Path(str(arguments["data"]))
     began, cpu = time.perf_counter(), time.process_time()
-    sets = git_history.read(read_files(folder))
+    problems: list[WeaverForgeError] = []
+    sets = git_history.read(read_files(folder, problems), problems)
+    tell(problems, emit)
     if not sets:
-        raise MissingInput(
-            "no file here has a format that measures impact", where=str(folder), do="See docs/benchmarks.md"
-        )
+        what = "no file here can be read" if problems else "no file here has a format"
+        raise MissingInput(f"{what} that measures impact", where=str(folder), do="See docs/benchmarks.md")
     rows: list[dict[str, Any]] = []
     for number, data in enumerate(sets):
         emit({"event": "progress", "step": data.set, "done": number, "total": len(sets)})
-        found = measure(history(data.tables[CORE_CHANGES_FILES.name]), PRIOR, np.random.default_rng(SEED))
-        for note in (*data.notes, *(() if found else ("no held-out change has two known files: nothing to ask",))):
-            emit({"event": "line", "text": f"{data.set}: {note}", "style": "dim"})
-        if found:
+        tell_notes(data, emit)
+        with going_on(data.set, problems, emit):
+            found = measure(history(data.tables[CORE_CHANGES_FILES.name]), PRIOR, np.random.default_rng(SEED))
+            if not found:
+                text = f"{data.set}: no held-out change has two known files: nothing to ask"
+                emit({"event": "line", "text": text, "style": "dim"})
+                continue
             rows.append({"set": data.set, "protocol": "time_ordered", "metric": "recall@5", "published": {}, **found})
     rows += means(rows)
     emit({
@@ -54,9 +58,10 @@ def impact_benchmark(_settings: Settings, arguments: Mapping[str, Any], emit: Em
             "cpu_seconds": round(time.process_time() - cpu, 2),
             "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             "rows": rows,
+            **said_of(sets, problems),
         },
     })  # fmt: skip
-    return 0
+    return exit_code(problems)
 
 
 def _line(row: Mapping[str, Any]) -> list[Any]:

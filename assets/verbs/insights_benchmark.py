@@ -53,7 +53,7 @@ def insights_benchmark(_settings: Settings, arguments: Mapping[str, Any], emit: 
     folder = Path(str(arguments["data"]))
     runs = int(arguments.get("rows") or RUNS)
     only = set(arguments.get("only") or ())
-    sets = [each for each in read_sets(folder) if each.decision == "test_selection" and (not only or each.set in only)]
+    sets = [each for each in read_sets(folder, "test_selection") if not only or each.set in only]
     if not sets:
         raise MissingInput("no test history here", where=str(folder), do="See docs/benchmarks.md")
     rows = []

@@ -15,12 +15,12 @@ import polars as pl
 from assets.predicting import SEED
 from assets.registry import load_spec
 from assets.resources import Emit
-from assets.verbs.benchmark import read_sets
+from assets.verbs.benchmark import exit_code, going_on, read_sets, said_of, tell, tell_notes
 from models.learning import in_units
 from models.replaying import Window, replay
 from weaver_forge.benchmarks import BenchmarkData
 from weaver_forge.contracts.decision import DecisionSpec, spec_as_data
-from weaver_forge.errors import MissingInput, UsageError
+from weaver_forge.errors import MissingInput, UsageError, WeaverForgeError
 from weaver_forge.hooks.replay.comparing import selected
 from weaver_forge.hooks.replay.deciding import Stage
 from weaver_forge.hooks.selecting.aim import read_aim
@@ -47,19 +47,24 @@ def selection_benchmark(settings: Settings, arguments: Mapping[str, Any], emit: 
         raise UsageError("benchmark needs data", do="Name a folder with --data DIR; see docs/benchmarks.md")
     spec = load_spec(settings, DECISION)
     folder = Path(str(arguments["data"]))
-    sets = [data for data in read_sets(folder) if data.decision == DECISION]
+    problems: list[WeaverForgeError] = []
+    sets = read_sets(folder, DECISION, problems)
+    tell(problems, emit)
     if not sets:
-        raise MissingInput("no file here is a history of tests", where=str(folder), do="See docs/benchmarks.md")
+        what = "no history of tests here can be measured" if problems else "no file here is a history of tests"
+        raise MissingInput(what, where=str(folder), do="See docs/benchmarks.md")
     begun, cpu = time.perf_counter(), time.process_time()
     rows: list[dict[str, Any]] = []
     for number, data in enumerate(sets):
         emit({"event": "progress", "step": data.set, "done": number, "total": len(sets)})
-        rows += measured(spec, data)
+        tell_notes(data, emit)
+        with going_on(data.set, problems, emit):
+            rows += measured(spec, data)
     cells = [[row[name] for name in COLUMNS] for row in rows]
     emit({"event": "table", "title": f"Selections on {folder}", "columns": list(COLUMNS), "rows": cells})
     seconds = {"seconds": round(time.perf_counter() - begun, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
-    emit({"event": "result", "data": {**seconds, "rows": rows}})
-    return 0
+    emit({"event": "result", "data": {**seconds, "rows": rows, **said_of(sets, problems)}})
+    return exit_code(problems)
 
 
 def measured(spec: DecisionSpec, data: BenchmarkData) -> list[dict[str, Any]]:

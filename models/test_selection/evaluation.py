@@ -33,6 +33,11 @@ KEY = ["repo_id", "revision", "test_id", "predicted_at"]
 DRAWS = 20
 """A random order of few rankings says little, nor does one draw of a naive order's ties: so many are averaged."""
 
+DRAWN_ROWS = 4_000_000
+"""Rows that are drawn in all, but at least :data:`LEAST_DRAWS` times: many rankings say enough with fewer draws."""
+
+LEAST_DRAWS = 3
+
 BASELINES = {
     "recently_failed": pl.col("ewma_20"),
     "most_failures": pl.col("n_failures"),
@@ -192,7 +197,8 @@ def _with_both_outcomes(frame: pl.DataFrame) -> pl.DataFrame:
 def _drawn(metric: str, frame: pl.DataFrame, rng: np.random.Generator, *, resamples: int) -> list[metrics.Score]:
     """The metric once a draw of the ties."""
     narrow = frame.select("unit", "outcome", "cost", "score", "baseline_score")
-    return [metrics.evaluate([metric], narrow, rng=rng, resamples=resamples)[0] for _ in range(DRAWS)]
+    draws = max(LEAST_DRAWS, min(DRAWS, DRAWN_ROWS // max(frame.height, 1)))
+    return [metrics.evaluate([metric], narrow, rng=rng, resamples=resamples)[0] for _ in range(draws)]
 
 
 def _mean(drawn: list[metrics.Score], field: str) -> float | None:

@@ -58,9 +58,10 @@ def _history(title: str, commits: tuple[str, bytes], touched: tuple[str, bytes])
     merge = pl.col("subject").fill_null("").str.contains(_MERGE)
     if parent:
         merge |= pl.col(parent).fill_null("").str.contains(" ", literal=True)
-    single = timed.filter(~merge).unique("sha", keep="first", maintain_order=True).sort("committed_at", "sha")
+    single = timed.filter(~merge)
+    once = single.unique("sha", keep="first", maintain_order=True).sort("committed_at", "sha")
     twin = ["author", "subject", "author_time" if "author_time" in header else "committed_at"]
-    first = single.unique(twin, keep="first", maintain_order=True)
+    first = once.unique(twin, keep="first", maintain_order=True)
     files = (
         executions.whole(touched[0], delimited.read(*touched, sorted(_FILES), notes=notes), ("sha", "path"), notes)
         .join(first.select("sha", "author", "committed_at"), on="sha")

@@ -1,83 +1,89 @@
 """Histories of test results: RETECS-like csv files, Travis and GitHub Actions tables, feature tables with verdicts.
 
-Put a format of test histories here. Histories are rebuilt from the verdicts alone: columns like ``LastResults``
-contain the results of their own cycle. Where a format has no times, runs stand one day apart.
+Put a format of test histories here; what its single rows say is read in ``executions``. Histories are rebuilt from the
+verdicts alone: columns like ``LastResults`` contain the results of their own cycle. Where a format has no times, runs
+stand one day apart.
 
 Formats, by their columns:
 
-* cycles: ``Name, Duration, Verdict, Cycle`` with semicolons (1 = failed; ms, or seconds where there is a ``BuildId``)
-* builds: ``Build, Test, Verdict, Duration`` with commas, builds in ascending order (ms)
-* classes: a file with ``build_id, test_class, seconds, failed`` and beside it builds (``build_id, commit,
-  started_at``, and where it is told ``branch``), and where there are any commits (``sha, author, commit_time``) and
-  files (``sha, path``)
-* workflow runs: runs (``run_id, path, head_sha, created_at``, and where it is told ``head_branch``), jobs (``run_id,
-  job_name``), classes of failed jobs (``path, job_dir, test_class``), commits and files as above
+* cycles: ``Name, Duration, Verdict, Cycle`` (0 = passed; ms, or seconds where there is a ``BuildId``)
+* builds: ``Build, Test, Verdict, Duration``, builds in ascending order (ms)
+* classes: a file with ``build_id, test_class, seconds, failed`` and beside it, where there are any, builds (``build_id,
+  commit, started_at``, and where it is told ``branch``), commits (``sha, author, commit_time, subject``) and files
+  (``sha, path``)
+* workflow runs: runs (``run_id, path, head_sha, created_at``, and where it is told ``head_branch``) and beside them
+  jobs (``run_id, job_name, conclusion, started_at, completed_at``), classes of failed jobs (``path, job_dir,
+  test_class, seconds, failed``), or both; commits and files as above
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 
-from weaver_forge.benchmarks import BenchmarkData, delimited
+from weaver_forge.benchmarks import BenchmarkData, delimited, each, executions, workflow_runs
+from weaver_forge.benchmarks.built_commits import built_commits
 from weaver_forge.contracts.dtypes import empty, shaped
 from weaver_forge.contracts.tables.changes import CORE_CHANGES_CHANGES, CORE_CHANGES_FILES
 from weaver_forge.contracts.tables.ci import CORE_CI_RUNS, CORE_CI_TEST_VERDICTS
+from weaver_forge.errors import SourceError, WeaverForgeError
 
 EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - every instant inside is naive UTC
 """Start of the synthetic clock of formats without times."""
+
+Reader = Callable[[str, str, Mapping[str, bytes]], list[BenchmarkData]]
 
 _CYCLES = frozenset({"Name", "Duration", "Verdict", "Cycle"})
 _BUILDS = frozenset({"Build", "Test", "Verdict", "Duration"})
 _CLASSES = frozenset({"build_id", "test_class", "seconds", "failed"})
 _TRAVIS = frozenset({"build_id", "commit", "started_at"})
-_COMMITS = frozenset({"sha", "author", "commit_time", "subject"})
-_FILES = frozenset({"sha", "path"})
-_WORKFLOW_RUNS = frozenset({"run_id", "path", "head_sha", "created_at", "updated_at"})
-_WORKFLOW_JOBS = frozenset({"run_id", "job_name", "conclusion", "started_at", "completed_at"})
-_WORKFLOW_CLASSES = frozenset({"path", "job_dir", "test_class", "seconds", "failed"})
 
 
-def read(files: Mapping[str, bytes]) -> list[BenchmarkData]:
+def read(files: Mapping[str, bytes], problems: list[WeaverForgeError] | None = None) -> list[BenchmarkData]:
     """Recognise the histories among files; files of other formats are left alone.
 
     Args:
         files: Path below the given folder (with slashes) -> bytes, gzip or plain.
+        problems: Where a file that has a format and cannot be measured is told; the others are still read.
+
+    Raises:
+        SourceError: For the first such file, where nobody is told.
     """
-    found = []
-    for name in sorted(files):
-        semicolons, commas = delimited.header(files[name], ";"), delimited.header(files[name])
-        if semicolons >= _CYCLES:
-            found.append(_cycles(name, files[name], semicolons))
-        elif commas >= _BUILDS:
-            found.append(_builds(name, files[name]))
-        elif commas >= _CLASSES:
-            found.append(_classes(name, files))
-        elif commas >= _WORKFLOW_CLASSES:
-            found.extend(_workflow(name, files))
-    return found
+    heads = {name: delimited.header(files[name]) for name in sorted(files)}
+    nearly = [problem for name, head in heads.items() if (problem := _nearly(name, head))]
+    if nearly and problems is None:
+        raise nearly[0]
+    (problems if problems is not None else []).extend(nearly)
+    found: list[BenchmarkData] = []
+    for columns, reader in _READERS.items():
+        titles = delimited.titles([name for name, head in heads.items() if _first_of(head) == columns])
+        found += each(titles, partial(_titled, reader, titles, files), problems)
+    return sorted(_apart(found), key=lambda data: data.set)
 
 
 def history_tables(
-    executions: pl.DataFrame, changes: pl.DataFrame | None = None, changed_files: pl.DataFrame | None = None
+    rows: pl.DataFrame, changes: pl.DataFrame | None = None, changed_files: pl.DataFrame | None = None
 ) -> dict[str, pl.DataFrame]:
     """Core tables from executions; rows of one test in one run are merged, failed if any failed.
 
     Args:
-        executions: run_id, revision, test_id, failed, duration_ms, started_at, ended_at, and where it is told branch.
+        rows: run_id, revision, test_id, failed, duration_ms, started_at, ended_at, and where it is told branch.
         changes: Columns of ``core_changes__changes``, or None.
         changed_files: Columns of ``core_changes__files``, or None.
     """
-    verdicts = executions.group_by("run_id", "revision", "test_id").agg(
+    verdicts = rows.group_by("run_id", "revision", "test_id").agg(
         verdict=pl.when(pl.col("failed").any()).then(pl.lit("failed")).otherwise(pl.lit("passed")),
         n_attempts=pl.len(),
         n_failed=pl.col("failed").sum(),
-        duration_ms=pl.col("duration_ms").mean(),
+        # Sorted, so that the order of the rows does not show in the last digit.
+        duration_ms=pl.col("duration_ms").sort().mean(),
         run_ended_at=pl.col("ended_at").max(),
         known_at=pl.col("ended_at").max(),
     )
-    branch = pl.col("branch").first() if "branch" in executions.columns else pl.lit(None, pl.String)
-    runs = executions.group_by("run_id", "revision").agg(
+    branch = pl.col("branch").sort().first() if "branch" in rows.columns else pl.lit(None, pl.String)
+    runs = rows.group_by("run_id", "revision").agg(
         branch=branch,
         conclusion=pl.when(pl.col("failed").any()).then(pl.lit("failure")).otherwise(pl.lit("success")),
         started_at=pl.col("started_at").min(),
@@ -96,214 +102,160 @@ def history_tables(
     }
 
 
-def _cycles(name: str, data: bytes, columns: frozenset[str]) -> BenchmarkData:
-    rows = delimited.read(name, data, sorted(_CYCLES), separator=";")
-    scale = 1000.0 if "BuildId" in columns else 1.0
-    executions = _numbered(rows, "Cycle", "Name", pl.col("Duration").cast(pl.Float64) * scale)
-    return _data(name, "cycles of test results (csv)", executions, published="BuildId" not in columns)
+def _cycles(name: str, title: str, files: Mapping[str, bytes]) -> list[BenchmarkData]:
+    with_builds = "BuildId" in delimited.header(files[name])
+    notes: list[str] = []
+    rows = _numbered(name, files[name], ("Cycle", "Name"), 1000.0 if with_builds else 1.0, notes)
+    return [_data(title, "cycles of test results (csv)", rows, notes, published=not with_builds)]
 
 
-def _builds(name: str, data: bytes) -> BenchmarkData:
-    rows = delimited.read(name, data, sorted(_BUILDS))
-    executions = _numbered(rows, "Build", "Test", pl.col("Duration").cast(pl.Float64))
-    return _data(name, "builds with features and verdicts (csv)", executions)
+def _builds(name: str, title: str, files: Mapping[str, bytes]) -> list[BenchmarkData]:
+    notes: list[str] = []
+    rows = _numbered(name, files[name], ("Build", "Test"), 1.0, notes)
+    return [_data(title, "builds with features and verdicts (csv)", rows, notes)]
 
 
-def _numbered(rows: pl.DataFrame, cycle: str, test: str, duration_ms: pl.Expr) -> pl.DataFrame:
+def _numbered(name: str, data: bytes, key: tuple[str, str], scale: float, notes: list[str]) -> pl.DataFrame:
     """Executions on the synthetic clock: cycle number k runs from noon to evening of day k."""
-    number = pl.col(cycle).cast(pl.Int64).rank("dense").cast(pl.Int64)
+    cycle, test = key
+    read_rows = delimited.read(name, data, (cycle, test, "Verdict", "Duration"), notes=notes)
+    took = executions.number(pl.col("Duration")) * scale
+    rows = executions.judged(name, read_rows, key, notes, verdict="Verdict", milliseconds=took)
+    rows = executions.placed(name, rows, cycle, notes)
+    number = pl.col("place") + 1
     day = pl.lit(EPOCH).cast(pl.Datetime("us")) + pl.duration(days=number)
     return rows.select(
+        "failed",
+        "duration_ms",
         run_id=pl.format("run-{}", number.cast(pl.String).str.zfill(7)),
         revision=pl.format("revision-{}", number.cast(pl.String).str.zfill(7)),
-        test_id=pl.col(test).cast(pl.String),
-        failed=pl.col("Verdict").cast(pl.Float64) > 0,
-        duration_ms=duration_ms,
+        test_id=test,
         started_at=day + pl.duration(hours=12),
         ended_at=day + pl.duration(hours=18),
     )
 
 
-def _classes(name: str, files: Mapping[str, bytes]) -> BenchmarkData:
+def _classes(name: str, title: str, files: Mapping[str, bytes]) -> list[BenchmarkData]:
     """Class results of builds, with the commits that stand in the same folder."""
-    rows = delimited.read(name, files[name], ("build_id", "test_class", "seconds", "failed"))
-    beside = _beside(name, files, _TRAVIS)
-    when = _instant(pl.col("started_at"))
-    columns = ("build_id", "commit", "started_at")
-    builds = _with_branch(beside, files[beside], columns, "branch") if beside else None
-    known = pl.DataFrame(
-        schema={"build_id": pl.String, "revision": pl.String, "at": pl.Datetime("us"), "branch": pl.String}
-    )
-    if builds is not None:
+    notes: list[str] = []
+    read_rows = delimited.read(name, files[name], ("build_id", "test_class", "seconds", "failed"), notes=notes)
+    took = executions.number(pl.col("seconds")) * 1000
+    rows = executions.judged(name, read_rows, ("build_id", "test_class"), notes, verdict="failed", milliseconds=took)
+    rows = executions.placed(name, rows, "build_id", notes)
+    beside = delimited.beside(name, files, _TRAVIS)
+    if beside is None:
+        known = pl.DataFrame(
+            schema=["build_id", "revision", "branch"],
+            schema_overrides=dict.fromkeys(["build_id", "revision", "branch"], pl.String),
+        ).with_columns(at=pl.lit(None, pl.Datetime("us")))
+        notes.append(f"{name}: no builds beside it ({', '.join(sorted(_TRAVIS))}), so it is measured without times")
+    else:
+        builds = delimited.read(
+            beside, files[beside], ("build_id", "commit", "started_at"), optional=("branch",), notes=notes
+        )
         once = builds.unique("build_id", keep="first", maintain_order=True)
-        known = once.select("build_id", revision="commit", at=when, branch="branch")
+        known = once.select("build_id", "branch", revision="commit", at=executions.instant(pl.col("started_at")))
     # Builds are ordered by id; a clock that never runs backwards keeps "earlier id" and "known before" the same.
-    numbers = rows.select("build_id").unique().sort(pl.col("build_id").cast(pl.Int64))
-    order = numbers.join(known, on="build_id", how="left", maintain_order="left")
-    place = pl.int_range(pl.len(), dtype=pl.Int64)
+    order = (
+        rows.group_by("place")
+        .agg(pl.col("build_id").min())
+        .sort("place")
+        .join(known, on="build_id", how="left", maintain_order="left")
+    )
     clock = order.select(
-        "build_id",
+        "place",
         "revision",
         "branch",
-        at=pl.col("at").forward_fill().cum_max().fill_null(EPOCH) + pl.duration(microseconds=4 * place),
+        at=pl.col("at").forward_fill().cum_max().backward_fill().fill_null(EPOCH)
+        + pl.duration(microseconds=4 * pl.col("place")),
     )
-    executions = rows.join(clock, on="build_id").select(
+    timed = rows.join(clock, on="place").select(
+        "failed",
+        "duration_ms",
+        "branch",
         run_id=pl.col("build_id").str.zfill(12),
         # A commit built twice is two rankings here: each build is decided on its own.
         revision=pl.format("{}+{}", pl.col("revision").fill_null("unknown"), "build_id"),
-        branch="branch",
         test_id="test_class",
-        failed=pl.col("failed").cast(pl.Float64) > 0,
-        # A class whose line shows no time took hardly any.
-        duration_ms=pl.col("seconds").cast(pl.Float64).fill_null(0.0) * 1000,
         started_at="at",
         ended_at=pl.col("at") + pl.duration(microseconds=2),
     )
-    moments = executions.select("revision", "started_at").unique().sort("revision")
-    changes, changed = _commits(name, files, moments)
-    return _data(name, "class results of builds (csv)", executions, changes=changes, changed_files=changed)
+    return [_data(title, "class results of builds (csv)", timed, notes, beside=(name, files))]
 
 
-def _workflow(name: str, files: Mapping[str, bytes]) -> list[BenchmarkData]:
+def _workflow(name: str, title: str, files: Mapping[str, bytes]) -> list[BenchmarkData]:
     """Two histories of workflow runs: jobs in a run, and test classes in its failed jobs."""
-    runs_name, jobs_name = _beside(name, files, _WORKFLOW_RUNS), _beside(name, files, _WORKFLOW_JOBS)
-    if runs_name is None or jobs_name is None:
-        return []
-    columns = ("run_id", "path", "head_sha", "created_at")
-    runs = _with_branch(runs_name, files[runs_name], columns, "head_branch")
-    at = _instant(pl.col("created_at"))
-    place = pl.int_range(pl.len(), dtype=pl.Int64)
-    runs = (
-        runs.with_columns(at=at)
-        .sort("at", pl.col("run_id").cast(pl.Int64))
-        .select("run_id", "path", "head_sha", "branch", at=pl.col("at").cum_max() + pl.duration(microseconds=4 * place))
-    )
-    found = []
-    for part, rows, key in (
-        ("jobs", _job_rows(jobs_name, files[jobs_name]), "run_id"),
-        ("classes", _class_rows(name, files[name]), "path"),
-    ):
-        unit = pl.format("{}+{}", "run_id", "job_dir")
-        executions = (
-            rows.join(runs, on=key)
-            .filter(pl.col("test_id").is_not_null(), pl.col("failed").is_not_null())
-            .select(
-                "test_id", "failed", "duration_ms", "branch",
-                run_id=unit, revision=pl.format("{}+{}", "head_sha", unit),
-                started_at="at", ended_at=pl.col("at") + pl.duration(microseconds=2),
-            )
-        )  # fmt: skip
-        moments = executions.select("revision", "started_at").unique().sort("revision")
-        changes, changed = _commits(name, files, moments)
-        form = f"workflow {part} (csv)"
-        found.append(_data(name, form, executions, changes=changes, changed_files=changed, part=part))
-    return found
-
-
-def _job_rows(name: str, data: bytes) -> pl.DataFrame:
-    columns = ("run_id", "job_name", "conclusion", "started_at", "completed_at")
-    rows = delimited.read(name, data, columns).filter(pl.col("conclusion").is_in(["success", "failure"]))
-    took = (_instant(pl.col("completed_at")) - _instant(pl.col("started_at"))).dt.total_milliseconds()
-    return rows.select(
-        "run_id",
-        job_dir=pl.lit("run"),
-        test_id="job_name",
-        failed=pl.col("conclusion") == "failure",
-        duration_ms=took.cast(pl.Float64),
-    )
-
-
-def _class_rows(name: str, data: bytes) -> pl.DataFrame:
-    rows = delimited.read(name, data, ("path", "job_dir", "test_class", "seconds", "failed"))
-    return rows.select(
-        "path",
-        "job_dir",
-        test_id="test_class",
-        failed=pl.col("failed").cast(pl.Float64) > 0,
-        # A class whose line shows no time took hardly any.
-        duration_ms=pl.col("seconds").cast(pl.Float64).fill_null(0.0) * 1000,
-    )
-
-
-def _commits(
-    name: str, files: Mapping[str, bytes], moments: pl.DataFrame
-) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
-    """Changes and files of the commits that were built; a revision here is ``commit+build``.
-
-    Commits that no build tested are left out: only the change under test and past failures are compared.
-    """
-    commits_name, files_name = _beside(name, files, _COMMITS), _beside(name, files, _FILES)
-    if commits_name is None or files_name is None:
-        return None, None
-    commits = delimited.read(commits_name, files[commits_name], ("sha", "author", "commit_time", "subject"))
-    touched = delimited.read(files_name, files[files_name], ("sha", "path", "added", "deleted"))
-    repo = pl.lit("benchmark").alias("repo_id")
-    built = moments.with_columns(sha=pl.col("revision").str.extract(r"^([^+]+)"))
-    # Known by the start of the build at the latest, whatever the committer's clock said.
-    committed = pl.from_epoch(pl.col("commit_time").cast(pl.Int64)).cast(pl.Datetime("us"))
-    at = pl.min_horizontal(committed, "started_at")
-    lines = {name: pl.col(name).cast(pl.Int64, strict=False).fill_null(0) for name in ("added", "deleted")}
-    joined = built.join(commits, on="sha").with_columns(committed_at=at, known_at=at)
-    changed = joined.join(touched, on="sha").select(
-        repo,
-        "revision",
-        "path",
-        "author",
-        "committed_at",
-        "known_at",
-        n_added=lines["added"],
-        n_deleted=lines["deleted"],
-    )
-    sums = changed.group_by("revision").agg(
-        n_files=pl.len(), n_added=pl.col("n_added").sum(), n_deleted=pl.col("n_deleted").sum()
-    )
-    changes = joined.join(sums, on="revision", how="left").select(
-        repo, "revision", "author", "committed_at", "known_at", subject=pl.col("subject").fill_null(""),
-        is_fix=pl.lit(False), n_files=pl.col("n_files").fill_null(0), n_added=pl.col("n_added").fill_null(0),
-        n_deleted=pl.col("n_deleted").fill_null(0),
-    )  # fmt: skip
-    return shaped(CORE_CHANGES_CHANGES, changes), shaped(CORE_CHANGES_FILES, changed)
+    return [
+        _data(f"{title}/{part}", f"workflow {part} (csv)", rows, notes, beside=(name, files))
+        for part, rows, notes in workflow_runs.executions_of(name, files)
+    ]
 
 
 def _data(
-    name: str,
+    title: str,
     form: str,
-    executions: pl.DataFrame,
+    rows: pl.DataFrame,
+    notes: list[str],
     *,
-    changes: pl.DataFrame | None = None,
-    changed_files: pl.DataFrame | None = None,
-    part: str = "",
+    beside: tuple[str, Mapping[str, bytes]] | None = None,
     published: bool = False,
 ) -> BenchmarkData:
-    bare = executions.select("revision", "test_id", "duration_ms", outcome=pl.col("failed").cast(pl.Float64))
-    where = delimited.folder(name)
+    """The data set; ``beside`` names the file and the files among which commits may stand."""
+    if rows.is_empty():
+        raise SourceError("nothing is left to measure", where=title, do="; ".join(notes) or "Remove the files")
+    moments = rows.select("revision", "started_at").unique().sort("revision")
+    changes, changed = built_commits(*beside, moments, notes) if beside else (None, None)
+    bare = rows.select("revision", "test_id", "duration_ms", outcome=pl.col("failed").cast(pl.Float64))
+    bare = bare.sort(bare.columns)  # no order of the file shows in how ties are drawn
+    tables = history_tables(rows, changes, changed)
+    if not rows.group_by("revision").agg(pl.col("failed").any() & ~pl.col("failed").all())["failed"].any():
+        notes.append("no run has both a failed and a passed test: there is nothing to order")
     return BenchmarkData(
         decision="test_selection",
         entity="tests",
-        set=f"{where}/{part}" if part else where,
+        set=title,
         format=form,
-        tables=history_tables(executions, changes, changed_files),
+        tables=tables,
         frames={"executions": bare} if published else {},
         protocols=("published", "time_ordered") if published else ("time_ordered",),
+        notes=tuple(notes),
     )
 
 
-def _with_branch(name: str, data: bytes, columns: tuple[str, ...], branch: str) -> pl.DataFrame:
-    """These columns, and ``branch``: null where the file has no such column, or nothing in it."""
-    if branch not in delimited.header(data):
-        return delimited.read(name, data, columns).with_columns(branch=pl.lit(None, pl.String))
-    return delimited.read(name, data, (*columns, branch)).rename({branch: "branch"})
+def _titled(reader: Reader, titles: Mapping[str, str], files: Mapping[str, bytes], name: str) -> list[BenchmarkData]:
+    return reader(name, titles[name], files)
 
 
-def _beside(name: str, files: Mapping[str, bytes], columns: frozenset[str]) -> str | None:
-    """The file in the same folder that has these columns."""
-    place = name.rpartition("/")[0]
-    here = (other for other in sorted(files) if other != name and other.rpartition("/")[0] == place)
-    return next((other for other in here if delimited.header(files[other]) >= columns), None)
+def _first_of(head: frozenset[str]) -> frozenset[str] | None:
+    """Columns of the first format that these are; a superset may be several."""
+    return next((columns for columns in _READERS if head >= columns), None)
 
 
-def _instant(text: pl.Expr) -> pl.Expr:
-    """``2019-08-06 21:00:17 UTC`` or ``2022-04-06T12:43:00Z`` as a naive UTC timestamp; null when neither."""
-    return (
-        text.str.slice(0, 19).str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
-    )
+def _nearly(name: str, head: frozenset[str]) -> SourceError | None:
+    """What keeps a file from being a history, where that is a single column."""
+    if any(head >= columns for columns in (*_READERS, _TRAVIS, workflow_runs.JOBS, workflow_runs.CLASSES)):
+        return None
+    for columns in _READERS:
+        if len(lacking := columns - head) == 1:
+            (column,) = lacking
+            others = ", ".join(sorted(columns - lacking))
+            return SourceError(
+                f"column {column} is missing, with {others} it would be a test history",
+                where=f"{name}:1", do="Add the column, or leave it: nothing is measured on this file",
+            )  # fmt: skip
+    return None
+
+
+def _apart(found: list[BenchmarkData]) -> list[BenchmarkData]:
+    """Sets of one name are told apart by their format: several formats may stand in one folder."""
+    names = [data.set for data in found]
+    return [replace(data, set=f"{data.set} ({data.format})") if names.count(data.set) > 1 else data for data in found]
+
+
+_READERS: dict[frozenset[str], Reader] = {
+    _CYCLES: _cycles,
+    _BUILDS: _builds,
+    _CLASSES: _classes,
+    workflow_runs.RUNS: _workflow,
+}
+"""What reads a file with these columns: its name, the set's title, and all files."""
