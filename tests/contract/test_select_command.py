@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from models import test_selection
+from weaver_forge import __main__ as entry
 from weaver_forge.contracts.decision import past_table, prediction_table, spec_as_data
 from weaver_forge.contracts.dtypes import from_rows
 from weaver_forge.contracts.tables.ci import CORE_CI_TEST_VERDICTS
@@ -134,7 +135,9 @@ def _earn(settings: Settings, level: str) -> None:
 
 
 @pytest.fixture
-def ask(deployment: Settings) -> Ask:
+def program(deployment: Settings) -> Ask:
+    """A process, as a shell starts it."""
+
     def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "weaver_forge", *arguments],
@@ -145,12 +148,29 @@ def ask(deployment: Settings) -> Ask:
     return run
 
 
+@pytest.fixture
+def ask(deployment: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """The same entry in this process: starting one costs ten times as much as an answer."""
+    monkeypatch.chdir(deployment.root)
+
+    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        capsys.readouterr()
+        with monkeypatch.context() as patched:
+            for name, value in {"WEAVER_FORGE_HOME": "", **environment}.items():
+                patched.setenv(name, value)
+            code = entry.main(arguments)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+
+    return run
+
+
 def test_ids_alone_are_on_standard_output_and_the_story_beside_it(
-    ask: Ask, revisions: dict[str, str], deployment: Settings
+    program: Ask, revisions: dict[str, str], deployment: Settings
 ) -> None:
     rest = deployment.root / "out" / "rest.txt"
 
-    done = ask("select", "--change", revisions["code"], "--confidence", "95%", "--rest", str(rest))
+    done = program("select", "--change", revisions["code"], "--confidence", "95%", "--rest", str(rest))
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == NAMES[:2]
