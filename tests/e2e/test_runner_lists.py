@@ -1,8 +1,8 @@
 """Real runners run what they are handed: in that order, that part of it, and under the same names as before.
 
 Each project is run whole, what its reports name is put into an order and parted, tests that nobody knows yet are added,
-and the snippets of docs/runners.md are run, in which ``weaver-forge rank-tests`` gives that order. Go, gotestsum, Maven
-and jest are installed by ``make peers``.
+and the snippets of docs/runners.md are run, in which ``weaver-forge rank-tests`` and ``select`` give that order. Go,
+gotestsum, Maven and jest are installed by ``make peers``; of Gradle there is only what it is called with.
 """
 
 import json
@@ -10,8 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -42,18 +42,24 @@ PAGE = Path(__file__).parents[2] / "docs" / "runners.md"
 RANKING = """#!{python}
 import json, sys
 from pathlib import Path
+from weaver_forge.__main__ import main
 from weaver_forge.cli.lists import write_rest, write_run
 from weaver_forge.hooks.rendering import Lists
 
+if not Path("lists.json").exists():
+    sys.exit(main())
 said = dict(zip(sys.argv[2::2], sys.argv[3::2]))
-assert (sys.argv[1], said.pop("--budget")) == ("rank-tests", "25%")
+assert (sys.argv[1], said.pop("--budget", "")) in (("rank-tests", "25%"), ("select", ""))
 lists, form = Lists(**json.loads(Path("lists.json").read_text())), said.pop("--format")
 for flag, write in (("--run-file", write_run), ("--rest-file", write_rest)):
     if flag in said:
         write(Path(said.pop(flag)), lists, form)
 assert not said
 """
-"""Stands in for weaver-forge: the order is the test's, all else is the command's own."""
+"""Stands in for weaver-forge: the order is the test's, all else is the command's own; it is all its own without one."""
+GRADLE = """#!/bin/sh
+echo gradle "$@"
+"""
 MAVEN = """#!/bin/sh
 exec /usr/bin/env -u MAVEN_ARGS {mvn} -q -o -s /etc/maven/settings-debian.xml -Dmaven.repo.local={repository} "$@"
 """
@@ -88,14 +94,17 @@ def known(*reports: Path) -> list[str]:
     return sorted(set(results(*reports)["test_id"]))
 
 
-def follow(folder: Path, chapter: str, lists: Lists, variables: Mapping[str, str], part: int = 0) -> str:
-    """Run a snippet of the page, as it stands there; what its commands said."""
+def follow(folder: Path, chapter: str, lists: Lists | None, variables: Mapping[str, str], part: int = 0) -> str:
+    """Run a snippet of the page, as it stands there; what its commands said. Without lists nobody has an answer."""
     found = PAGE.read_text(encoding="utf-8").partition(f"\n## {chapter}\n")[2].partition("\n## ")[0]
     snippet = re.findall(r"^```sh\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)[part]
-    (folder / "lists.json").write_text(json.dumps({"run": lists.run, "rest": lists.rest}), encoding="utf-8")
+    (folder / "lists.json").unlink(missing_ok=True)
+    if lists is not None:
+        (folder / "lists.json").write_text(json.dumps({"run": lists.run, "rest": lists.rest}), encoding="utf-8")
     (folder / "bin").mkdir(exist_ok=True)
     maven = MAVEN.format(mvn=shutil.which("mvn"), repository=REPOSITORY)
-    for name, text in (("weaver-forge", RANKING.format(python=sys.executable)), ("mvn", maven)):
+    ours = RANKING.format(python=sys.executable)
+    for name, text in (("weaver-forge", ours), ("mvn", maven), ("gradle", GRADLE)):
         (folder / "bin" / name).write_text(text, encoding="utf-8")
         (folder / "bin" / name).chmod(0o755)
     path = f"{folder / 'bin'}:{Path(sys.executable).parent}:{environment_with()['PATH']}"
@@ -330,3 +339,96 @@ def test_pytest_runs_tests_in_order_without_the_rest_and_new_ones_first(tmp_path
     assert set(names) == {*first, "sub.test_m::test_p[x]"}
     assert known(tmp_path / "r.xml") == known(tmp_path / "ran.jsonl") == sorted(["sub.test_new::test_new", *first])
     assert results(tmp_path / "r.xml", tmp_path / "ran.jsonl").height == len(first) + 1 + 1
+
+
+def two_of_pytest(folder: Path) -> None:
+    (folder / "test_m.py").write_text("def test_one(): pass\ndef test_two(): pass\n", encoding="utf-8")
+
+
+def two_of_go(folder: Path) -> None:
+    (folder / "go.mod").write_text("module example.com/m\n\ngo 1.19\n", encoding="utf-8")
+    go_file(folder, "a", "TestOne")
+    go_file(folder, "b", "TestTwo")
+
+
+def two_of_maven(folder: Path) -> None:
+    if not (REPOSITORY / "org/apache/maven/plugins/maven-surefire-plugin").is_dir():
+        pytest.skip("needs Maven's plugins from Debian: make peers")
+    sources = folder / "src" / "test" / "java" / "org" / "ex"
+    sources.mkdir(parents=True)
+    (folder / "pom.xml").write_text(POM, encoding="utf-8")
+    for name in ("OneTest", "TwoTest"):
+        java(sources, name, f'@Test public void t() {{ System.out.println("RAN {name}"); }}')
+
+
+def two_of_jest(folder: Path) -> None:
+    if not (PEERS / "jest").is_dir():
+        pytest.skip("needs jest in tests/peers: make peers")
+    (folder / "node_modules").symlink_to(PEERS)
+    (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
+    for name in ("one", "two"):
+        (folder / f"{name}.test.js").write_text(JEST.format(name=name, body=""), encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Two:
+    """A project with two tests, of which one is left for later.
+
+    Args:
+        part: Which snippet of the chapter is for it.
+        names: Of the test that runs, and of the other.
+        ran: How its runner names a test that ran.
+        now: What is seen where there is a list.
+        whole: What is seen where there is none.
+    """
+
+    part: int
+    build: Callable[[Path], None]
+    names: tuple[str, str]
+    ran: str
+    now: tuple[str, ...]
+    whole: tuple[str, ...]
+    programs: tuple[str, ...] = ()
+
+
+TWO_TESTS = {
+    "pytest": Two(
+        part=0, build=two_of_pytest, names=("test_m::test_one", "test_m::test_two"), ran=r"::(\w+) PASSED",
+        now=("test_one",), whole=("test_one", "test_two"),
+    ),
+    "go": Two(
+        part=1, build=two_of_go, names=("example.com/m/a::TestOne", "example.com/m/b::TestTwo"),
+        ran=r"(?m)^--- PASS: (\w+)", now=("TestOne",), whole=("TestOne", "TestTwo"), programs=("go",),
+    ),
+    "surefire": Two(
+        part=2, build=two_of_maven, names=("org.ex.OneTest::t", "org.ex.TwoTest::t"), ran=r"RAN (\w+)",
+        now=("OneTest",), whole=("OneTest", "TwoTest"), programs=("mvn",),
+    ),
+    "jest": Two(
+        part=3, build=two_of_jest, names=("one.test.js::one", "two.test.js::two"), ran=r"(?m)^PASS \S*?(\w+)\.test\.js",
+        now=("one",), whole=("one", "two"), programs=("npx",),
+    ),
+    "gradle": Two(
+        part=4, build=lambda folder: None, names=("org.ex.OneTest::t", "org.ex.TwoTest::t"), ran=r"(?m)^gradle (.+)$",
+        now=("test --init-script tests.gradle",), whole=("test",),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("runner", TWO_TESTS)
+def test_where_there_is_no_list_the_whole_suite_runs(tmp_path: Path, runner: str) -> None:
+    """The command without an answer is the real one, in a folder without a deployment; then one without a test."""
+    two = TWO_TESTS[runner]
+    needed(*two.programs)
+    two.build(tmp_path)
+    variables = {"WEAVER_FORGE_HOME": "", "PYTEST_ADDOPTS": "-v", "GOTOOLCHAIN": "local", "CI": "true", **QUICK}
+    answers = {"list": Lists(run=two.names[:1], rest=two.names[1:]), "error": None, "nothing": Lists(run=())}
+
+    seen = {
+        answer: follow(tmp_path, "The whole suite where there is no list", lists, variables, two.part)
+        for answer, lists in answers.items()
+    }
+
+    ran = {answer: tuple(sorted(set(re.findall(two.ran, said)))) for answer, said in seen.items()}
+    assert ran == {"list": two.now, "error": two.whole, "nothing": two.whole}, seen
+    assert "no weaver-forge.toml here or above" in seen["error"]

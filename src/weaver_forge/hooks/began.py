@@ -30,7 +30,10 @@ def began(variable: Variable, repository: LocalRepository) -> tuple[str, str]:
     if found:
         return found, ""
     if requested:  # what was pushed last is a part of a request: it is not asked for
-        return "", f"{_LAST_ALONE}: {requested[0]}, which the change goes to, is not in this clone (or give --base)"
+        return (
+            "",
+            f"{_LAST_ALONE}: {requested[0]}, which the change goes to, is not in this clone (fetch it, or give --base)",
+        )
     return _pushed(variable, repository)
 
 
