@@ -97,6 +97,18 @@ def test_what_is_no_ranking_is_refused_by_name(tmp_path: Path, text: str, why: s
     assert str(path) in str(refused.value)
 
 
+def test_a_list_that_runs_everything_in_an_order_of_an_ancestor_leaves_nothing_for_later(tmp_path: Path) -> None:
+    of = {"revision": "b" * 40, "n_commits": 3, "made_at": "2026-03-06T15:00:00Z"}
+    told = ["RUN EVERYTHING: new", "all 3 known tests, in the order of bbbbbbbbbbbb"]
+    document = ranking(run_everything=True, order_of=of, ranking_reasons=told, expires_at=None)
+    (tmp_path / "ranking.json").write_text(json.dumps(document))
+
+    handed = read(tmp_path)
+
+    assert (handed.order, handed.rest) == (("t::a", "t::b", "t::c"), ())
+    assert handed.warning == "; ".join(told)
+
+
 def test_missing_places_and_addresses_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         read(tmp_path / "none.json")

@@ -14,6 +14,7 @@ from weaver_forge.cli.lists import PLAIN, forget_earlier, write_rest, write_run
 from weaver_forge.cli.place import Place, place
 from weaver_forge.errors import UsageError
 from weaver_forge.hooks import ci_gate, github
+from weaver_forge.hooks.ancestors import or_ancestor
 from weaver_forge.hooks.began import began
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
 from weaver_forge.hooks.quarantine import of_one_repository
@@ -91,7 +92,9 @@ def rank_tests(
     made: list[Ranking] = []
 
     def choose(answer: ci_gate.GateAnswer) -> Left:
-        made.append(rank_by_rules(answer, around.policy, limit, rules_for(at, around, answer)))
+        rules = rules_for(at, around, answer)
+        ranking = rank_by_rules(answer, around.policy, limit, rules)
+        made.append(or_ancestor(around, answer, ranking, rules, repository)[0])
         return left(answer, made[0], budget or "")
 
     answer = ci_gate.gate(request, around, choose)
@@ -151,6 +154,7 @@ def ranking_as_data(ranking: Ranking) -> dict[str, Any]:
     """The lists as JSON."""
     return {
         "run_everything": ranking.run_everything,
+        "order_of": ranking.order_of.as_data() if ranking.order_of else None,
         "ranking_reasons": list(ranking.reasons),
         "skip_rule": ranking.rule,
         "below_threshold": list(ranking.below),

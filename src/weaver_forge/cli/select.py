@@ -15,9 +15,10 @@ from weaver_forge.cli.place import Place, place
 from weaver_forge.cli.rank import BUDGET_S, SHOWN, base_of, lists_of, not_now, quarantined, ranking_as_data, rules_for
 from weaver_forge.errors import NothingPublished, SourceError, UsageError
 from weaver_forge.hooks import ci_gate, github
+from weaver_forge.hooks.ancestors import or_ancestor
 from weaver_forge.hooks.facts import answer_as_data, data_lines, headline, model_line
 from weaver_forge.hooks.rendering import Format
-from weaver_forge.hooks.revision import repository_at
+from weaver_forge.hooks.revision import LocalRepository, repository_at
 from weaver_forge.hooks.selecting.aim import Aim, aim_of
 from weaver_forge.hooks.selecting.past import Past
 from weaver_forge.hooks.selecting.reading import order_name, orders_of
@@ -115,7 +116,7 @@ def select(
     around = replace(
         around, on_demand=compute, changed_paths=paths_of(at, repository, base_of(base, change, repository))
     )
-    chooser = _Chooser(at, around, aim, wanted)
+    chooser = _Chooser(at, around, aim, wanted, repository)
     answer = ci_gate.gate(request, around, chooser)
     selection = chooser.made
     needed = json or format == "json" or curve is not None or (format not in PLAIN and run_file is not None)
@@ -142,6 +143,7 @@ class _Chooser:
     around: ci_gate.Circumstances
     aim: Aim
     objective: str
+    repository: LocalRepository | None
     selection: Selection | None = None
 
     def __call__(self, answer: ci_gate.GateAnswer) -> "Left":
@@ -150,7 +152,10 @@ class _Chooser:
         name = order_name(answer.predictions, self.objective)
         past = orders_of(self.at.snapshot, answer.kind, repo_id).get(name) or Past(name, 0, ())
         rules = rules_for(self.at, self.around, answer)
-        self.selection = choose_tests(answer, self.around.policy, self.aim, past, rules)
+        made = choose_tests(answer, self.around.policy, self.aim, past, rules)
+        ranking, rules = or_ancestor(self.around, answer, made.ranking, rules, self.repository)
+        same = ranking is made.ranking
+        self.selection = made if same else replace(made, ranking=ranking, chosen=ranking.run, fired=rules)
         return as_left(answer, self.selection)
 
     @property

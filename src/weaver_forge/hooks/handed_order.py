@@ -33,6 +33,7 @@ class Handed:
         scope: Which kill switch it is under; empty where that is not said.
         published: Folder of the snapshot that it was read from.
         quarantined: Test -> until when its failures stop nobody, naive UTC.
+        warning: What must be said where it is used: that all tests run, in the order of another revision.
     """
 
     order: tuple[str, ...]
@@ -42,6 +43,7 @@ class Handed:
     scope: str = ""
     published: Path | None = None
     quarantined: Mapping[str, datetime] = field(default_factory=dict)
+    warning: str = ""
 
     def outdated(self, checked_out: Sequence[str], now: datetime) -> str:
         """Why it is too old to be used; empty where it is not.
@@ -66,7 +68,7 @@ def read_handed(where: Path, checked_out: Callable[[], Sequence[str]]) -> Handed
         checked_out: Commit ids to look for in a snapshot; asked only there.
 
     Raises:
-        SourceError: If it is missing, cannot be read, names no test, or says that everything must run.
+        SourceError: If it is missing, cannot be read, names no test, or says that everything must run and has no order.
         UsageError: If it is no file and no folder, but an address.
     """
     if "://" in str(where) or str(where).startswith(("http:/", "https:/")):
@@ -122,13 +124,16 @@ def _of_file(path: Path) -> Handed:
 def _of_ranking(document: Mapping[str, Any]) -> Handed:
     """The whole answer of ``rank-tests --json``."""
     run, rest = document["run"], document["rest"]
+    warning = ""
     if document["run_everything"]:
-        why = "; ".join(map(str, document.get("ranking_reasons", ()))) or "no order is known"
-        raise SourceError(why, do="The whole suite runs")
+        warning = "; ".join(map(str, document.get("ranking_reasons", ()))) or "no order is known"
+        if not document.get("order_of"):
+            raise SourceError(warning, do="The whole suite runs")
     expires = document.get("expires_at")
     return Handed(
         order=tuple(_ids(sorted((*run, *rest), key=itemgetter("rank")))),
-        rest=tuple(_ids(rest)),
+        rest=() if warning else tuple(_ids(rest)),
+        warning=warning,
         revision=str((document.get("subject") or {}).get("revision") or ""),
         expires_at=datetime.fromisoformat(expires.removesuffix("Z")) if expires else None,
         scope=str(document.get("scope") or ""),

@@ -233,11 +233,9 @@ class Leading(Choosing):
         if why:
             self._problems.append(f"{where}: {why}")
             return
-        rest: tuple[str, ...] = ()
-        if self._mode == "select":
-            rest, why = allowed_rest(handed)
-            if why:
-                self._problems.append(f"nothing is left for later, order only: {why}")
+        rest, why = allowed_rest(handed) if self._mode == "select" else ((), "")
+        self._problems += [f"nothing is left for later, order only: {why}"] if why else []
+        self._problems += [f"{where}: {handed.warning}"] if handed.warning else []
         self._plan = {"mode": self._mode, "order": list(handed.order), "rest": list(rest)}
         self._held = dict(handed.quarantined)
 

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -53,18 +54,47 @@ class RankedTest(NamedTuple):
     expected_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class OrderOf:
+    """Whose order tests run in where the revision has none of its own that could be relied on.
+
+    Args:
+        revision: A commit id.
+        n_commits: How far it lies before the revision; 0: it is the revision itself.
+        made_at: When its order was predicted, naive UTC.
+    """
+
+    revision: str
+    n_commits: int
+    made_at: datetime
+
+    def as_data(self) -> dict[str, Any]:
+        """The same as JSON."""
+        made_at = f"{self.made_at.isoformat()}Z"
+        return {"revision": self.revision, "n_commits": self.n_commits, "made_at": made_at}
+
+    def words(self, now: datetime) -> str:
+        """Whose order it is and how old, in one line."""
+        hours = max((now - self.made_at).total_seconds(), 0.0) / 3600
+        age = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h"
+        far = f"{self.n_commits} commit{'s' * (self.n_commits > 1)} before" if self.n_commits else "the revision itself"
+        return f"in the order of {self.revision[:12]}, {far}: published {self.made_at:%Y-%m-%d %H:%M} UTC, {age} ago"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
     """What to run now, what to run later, and why.
 
     Args:
         rest: Left for later: by policy, or for want of room in a budget.
-        run_everything: No order is known; ``run`` holds every known test by name, and there may be others.
+        run_everything: No order of the revision is known; ``run`` holds every known test, by name or in an ancestor's
+            order, and there may be others.
         below: Tests below the policy's threshold, in order: what would be left for later had it been earned.
         skipped: Those of them that are left for later on that ground.
         always: Tests below the threshold that run all the same, because a rule says that they always run.
         rule: The threshold in words; empty where policy has none.
         is_by_duration: Whether the threshold depends on what a test takes.
+        order_of: Whose order ``run`` has; None: the revision's own, or none.
     """
 
     run: tuple[RankedTest, ...]
@@ -76,6 +106,7 @@ class Ranking:
     always: frozenset[str] = frozenset()
     rule: str = ""
     is_by_duration: bool = False
+    order_of: OrderOf | None = None
 
     def why_later(self, test: RankedTest) -> str:
         """Why a test of the rest waits, in words."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SHALLOW = "shallow clone: fetch full history (actions/checkout fetch-depth: 0)"
 CHANGES = "core_changes__changes"
 FILES = "core_changes__files"
+N_FIRST_PARENTS = 100
+"""How far back an order of an ancestor is looked for."""
 _HEX = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -39,6 +41,11 @@ class LocalRepository:
         if self.resolve("HEAD") != revision:
             return ""
         return _git(self.root, "symbolic-ref", "--quiet", "--short", "HEAD") or ""
+
+    def first_parents(self, revision: str, n: int = N_FIRST_PARENTS) -> tuple[str, ...]:
+        """A commit and its first parents, nearest first, at most ``n`` of these; what a shallow clone has of them."""
+        words = ("rev-list", "--first-parent", f"--max-count={n + 1}", "--end-of-options", revision)
+        return tuple((_git(self.root, *words) or "").split())
 
     def is_after(self, revision: str) -> bool:
         """Whether what is checked out came after a commit, and is another; False where git cannot say."""
