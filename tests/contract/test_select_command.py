@@ -320,10 +320,11 @@ def test_all_commits_of_a_push_count_for_the_rules(
     """The last commit touches a test alone, the one before it a lock file."""
     event = deployment.root / "data" / "event.json"
     event.write_text(json.dumps({"before": revisions["code"]}), encoding="utf-8")
+    no_request = dict.fromkeys(("CI_MERGE_REQUEST_DIFF_BASE_SHA", "GITHUB_BASE_REF", "CI_COMMIT_BEFORE_SHA"), "")
     push = {"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": str(event), "GITHUB_SHA": revisions["test"]}
 
-    pushed = ask(command, "--json", "--change", revisions["test"], **push)
-    forced = ask(command, "--json", CI_COMMIT_BEFORE_SHA="f" * 40)
+    pushed = ask(command, "--json", "--change", revisions["test"], **no_request, **push)
+    forced = ask(command, "--json", **{**no_request, "CI_COMMIT_BEFORE_SHA": "f" * 40})
 
     assert "EVERYTHING RUNS: lock_file uv.lock" in json.loads(pushed.stdout)["ranking_reasons"][0]
     assert "last commit" not in pushed.stderr
