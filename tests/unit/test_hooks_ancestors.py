@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from weaver_forge.contracts.values import Verdict
+from weaver_forge.contracts.values import Freshness, Verdict
 from weaver_forge.hooks.ancestors import Earlier, in_order_of, nearest_order, or_ancestor
 from weaver_forge.hooks.ci_gate import Circumstances, GateAnswer, GateRequest, gate
 from weaver_forge.hooks.rank_tests import OrderOf, Ranking, ordered, rank
@@ -170,6 +170,20 @@ def test_a_revision_with_an_order_of_its_own_keeps_it(tmp_path: Path, repository
     answer, around = answered(tmp_path / "spool", FakeSnapshot(row(lineage[1], "t.a::x", 0.5)), lineage[0])
 
     assert or_ancestor(around, answer, own, (), repository)[0] is own
+
+
+def test_an_order_of_its_own_that_is_too_old_is_nearer_than_that_of_any_ancestor(
+    tmp_path: Path, repository: LocalRepository
+) -> None:
+    head, parent, _ = repository.first_parents("HEAD")
+    snapshot = FakeSnapshot(row(head, "t.c::x", 0.5), row(parent, "t.b::x", 0.5))
+    answer, around = answered(tmp_path / "spool", snapshot, head)
+
+    found, _ = or_ancestor(around, answer, rank(answer, around.policy), (), repository)
+
+    assert answer.ruling.freshness is Freshness.STALE
+    assert found.order_of == OrderOf(head, 0, MADE)
+    assert [test.test_id for test in found.run] == ["t.c::x", "t.a::x", "t.b::x"]
 
 
 @pytest.mark.parametrize(
