@@ -18,11 +18,19 @@ from weaver_forge.contracts.batch import Frame
 from weaver_forge.decode.envelope import Envelope, envelopes
 
 SECRET = b"only this test knows"
-CLIENT = httpx.Client(verify=False)  # noqa: S501 - plain HTTP on this machine, and reading certificates takes long
+
+
+@pytest.fixture(scope="module")
+def client() -> Generator[httpx.Client]:
+    # Plain HTTP on this machine, and reading certificates takes long.
+    with httpx.Client(verify=False) as opened:  # noqa: S501 - see above
+        yield opened
 
 
 @pytest.mark.parametrize("kill_after", [1, 25, 60])
-def test_a_killed_receiver_keeps_every_acknowledged_webhook_once(tmp_path: Path, kill_after: int) -> None:
+def test_a_killed_receiver_keeps_every_acknowledged_webhook_once(
+    tmp_path: Path, kill_after: int, client: httpx.Client
+) -> None:
     (tmp_path / "secret").write_bytes(SECRET)
     (tmp_path / "weaver-forge.toml").write_text('[webhooks.github]\nsecret_file = "secret"\n')
     acknowledged: list[str] = []
@@ -30,14 +38,14 @@ def test_a_killed_receiver_keeps_every_acknowledged_webhook_once(tmp_path: Path,
     with _receiver(tmp_path) as (process, url), ThreadPoolExecutor(8) as pool:
 
         def send(number: int) -> None:
-            if _delivered(url, number):
+            if _delivered(client, url, number):
                 acknowledged.append(str(number))
             if len(acknowledged) >= kill_after:
                 process.kill()
 
         list(pool.map(send, range(80)))
     with _receiver(tmp_path) as (_, url):
-        again = [_delivered(url, number) for number in range(80)]
+        again = [_delivered(client, url, number) for number in range(80)]
 
     stored = Counter(_stored(tmp_path))
     assert all(again)
@@ -63,7 +71,7 @@ def _receiver(home: Path) -> Generator[tuple["subprocess.Popen[str]", str]]:
             process.terminate()
 
 
-def _delivered(url: str, number: int) -> bool:
+def _delivered(client: httpx.Client, url: str, number: int) -> bool:
     body = json.dumps({"action": "completed", "workflow_run": {"id": number}}).encode()
     headers = {
         "X-GitHub-Event": "workflow_run",
@@ -71,7 +79,7 @@ def _delivered(url: str, number: int) -> bool:
         "X-Hub-Signature-256": f"sha256={hmac.digest(SECRET, body, 'sha256').hex()}",
     }
     try:
-        return CLIENT.post(f"{url}/webhooks/github", content=body, headers=headers).status_code == 202
+        return client.post(f"{url}/webhooks/github", content=body, headers=headers).status_code == 202
     except httpx.TransportError:
         return False
 
