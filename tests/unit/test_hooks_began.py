@@ -98,3 +98,14 @@ def test_without_an_event_or_with_one_that_is_no_push_nothing_is_said(
     assert began(gone.get, repository) == ("", "")
     assert began({**gone, "GITHUB_EVENT_PATH": str(tmp_path)}.get, repository) == ("", "")
     assert _said(repository, tmp_path, before, by="github", GITHUB_EVENT_NAME="schedule") == ("", "")
+
+
+def test_a_request_that_runs_on_its_target_has_no_files_of_its_own(repository: LocalRepository) -> None:
+    """As GitHub's pull_request_target checks out: an empty change would fire no rule and say nothing."""
+    _git(repository.root, "update-ref", "refs/remotes/origin/main", "HEAD")
+
+    base, note = began({"GITHUB_BASE_REF": "main"}.get, repository)
+    _git(repository.root, "update-ref", "-d", "refs/remotes/origin/main")
+
+    assert not base
+    assert note == f"{ALONE}: what is checked out is origin/main, which the change goes to, and not the change"

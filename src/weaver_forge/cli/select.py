@@ -70,7 +70,8 @@ def select(
 
     Args:
         change: The revision: commit id, beginning of one, tag or branch.
-        base: Where the change began, so that all its files count; in merge requests of GitHub and GitLab the target.
+        base: Where the change began, so that all its files count; where GitHub or GitLab says it, the target of the
+            merge request, or the commit before the push.
         branch: Branch of the run, as CI tells it: what failed there counts for more. Else as CI's environment says, or
             the checkout.
         tag: A word for what this is, for exceptions of freeze windows; repeat it for more.

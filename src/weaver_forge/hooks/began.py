@@ -27,13 +27,13 @@ def began(variable: Variable, repository: LocalRepository) -> tuple[str, str]:
     target = variable("GITHUB_BASE_REF")
     requested = [one for one in (variable("CI_MERGE_REQUEST_DIFF_BASE_SHA"), target and f"origin/{target}") if one]
     found = next((one for one in requested if repository.resolve(one)), "")
+    if found and repository.resolve(found) == repository.resolve("HEAD"):
+        return "", f"{_LAST_ALONE}: what is checked out is {found}, which the change goes to, and not the change"
     if found:
         return found, ""
     if requested:  # what was pushed last is a part of a request: it is not asked for
-        return (
-            "",
-            f"{_LAST_ALONE}: {requested[0]}, which the change goes to, is not in this clone (fetch it, or give --base)",
-        )
+        missing = f"{requested[0]}, which the change goes to, is not in this clone (fetch it, or give --base)"
+        return "", f"{_LAST_ALONE}: {missing}"
     return _pushed(variable, repository)
 
 
