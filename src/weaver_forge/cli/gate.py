@@ -151,12 +151,14 @@ def paths_of(at: Place, repository: LocalRepository | None, base: str) -> "Chang
         where = str(repository.root) if repository else "no git repository here"
         raise UsageError(f"base {base!r} is not known", where=where, do="Give a commit id, a branch or a tag")
 
+    found: dict[str, tuple[str, ...] | None] = {}
+
     def paths(subject: Mapping[str, Any]) -> tuple[str, ...] | None:
         revision = str(subject.get("revision") or "")
-        found = changed_paths(repository.root, revision, start or "") if repository and revision else None
-        if found is None and at.snapshot is not None:
-            return known_paths(at.snapshot, subject)
-        return found
+        if repository and revision and revision not in found:  # policy and the rules of a selection ask both
+            found[revision] = changed_paths(repository.root, revision, start or "")
+        here = found.get(revision)
+        return known_paths(at.snapshot, subject) if here is None and at.snapshot is not None else here
 
     return paths
 

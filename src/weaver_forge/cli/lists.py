@@ -5,13 +5,11 @@ from pathlib import Path
 from weaver_forge.cli import text
 from weaver_forge.errors import SourceError, UsageError
 from weaver_forge.hooks.own_folder import make_folder
-from weaver_forge.hooks.rendering import Format, Lists, Rendered, render
+from weaver_forge.hooks.rendering import BESIDE, Format, Lists, Rendered, render
 
 PLAIN: frozenset[Format] = frozenset({"ids", "json"})
 """Forms that people and scripts read, not runners: there an empty list means that there is nothing."""
 _NOTHING = {"ids": "", "json": "[]"}
-_BESIDE: dict[Format, tuple[str, ...]] = {"surefire": (".order", ".methods")}
-"""What a form adds to the name of a file for those beside it."""
 
 
 def forget_earlier(form: Format, *paths: Path | None) -> None:
@@ -26,7 +24,7 @@ def forget_earlier(form: Format, *paths: Path | None) -> None:
             continue
         if path.is_dir():
             raise UsageError("it is a folder", where=str(path), do="Name a file for the list")
-        for beside in (path.with_name(path.name + suffix) for suffix in ("", *_BESIDE.get(form, ()))):
+        for beside in (path.with_name(path.name + suffix) for suffix in ("", *BESIDE.get(form, ()))):
             if beside.is_symlink() or not beside.is_file():  # a pipe or /dev/stdout is no list of an earlier run
                 continue
             try:

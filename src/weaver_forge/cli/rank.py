@@ -24,7 +24,6 @@ from weaver_forge.hooks.revision import LocalRepository, repository_at
 from weaver_forge.hooks.selecting.always import Fired
 from weaver_forge.hooks.selecting.keeping import rank_by_rules
 from weaver_forge.hooks.selecting.reading import rules_of
-from weaver_forge.policy import effective
 from weaver_forge.policy.leaving import Left
 
 BUDGET_S = 10.0
@@ -93,7 +92,7 @@ def rank_tests(
     made: list[Ranking] = []
 
     def choose(answer: ci_gate.GateAnswer) -> Left:
-        rules = rules_for(at, around, answer)
+        rules = rules_for(around, answer)
         ranking = rank_by_rules(answer, around.policy, limit, rules)
         made.append(or_ancestor(around, answer, ranking, rules, repository)[0])
         return left(answer, made[0], budget or "")
@@ -134,12 +133,10 @@ def base_of(base: str, change: str, repository: LocalRepository | None) -> str:
     return found
 
 
-def rules_for(at: Place, around: ci_gate.Circumstances, answer: ci_gate.GateAnswer) -> tuple[Fired, ...]:
+def rules_for(around: ci_gate.Circumstances, answer: ci_gate.GateAnswer) -> tuple[Fired, ...]:
     """The rules that the change of an answer fires."""
-    paths = around.changed_paths(answer.subject) if around.changed_paths is not None else None
     tests = [str(row["test_id"]) for row in answer.predictions]
-    guarded = effective(around.policy, "test_selection", "skip_tests").protected_paths
-    return rules_of(at.snapshot, str(answer.subject.get("repo_id") or ""), paths, tests, guarded)
+    return rules_of(around, answer.subject, str(answer.subject.get("repo_id") or ""), tests)
 
 
 def quarantined(at: Place, answer: ci_gate.GateAnswer) -> list[dict[str, Any]]:

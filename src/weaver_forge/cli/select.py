@@ -21,7 +21,7 @@ from weaver_forge.hooks.rendering import Format
 from weaver_forge.hooks.revision import LocalRepository, repository_at
 from weaver_forge.hooks.selecting.aim import Aim, aim_of
 from weaver_forge.hooks.selecting.past import Past
-from weaver_forge.hooks.selecting.reading import order_name, orders_of
+from weaver_forge.hooks.selecting.reading import ACTION, DECISION, order_name, orders_of
 from weaver_forge.hooks.selecting.selection import Selection, as_left
 from weaver_forge.hooks.selecting.selection import select as choose_tests
 from weaver_forge.hooks.selecting.telling import (
@@ -35,7 +35,6 @@ from weaver_forge.policy import Rule, effective
 if TYPE_CHECKING:
     from weaver_forge.policy.leaving import Left
 
-DECISION, ACTION = "test_selection", "skip_tests"
 Objective = Literal["time", "failures", "budget"]
 _CURVES_AS_TEXT = (".txt", ".md")
 
@@ -152,7 +151,7 @@ class _Chooser:
         repo_id = str(answer.subject.get("repo_id") or "")
         name = order_name(answer.predictions, self.objective)
         past = orders_of(self.at.snapshot, answer.kind, repo_id).get(name) or Past(name, 0, ())
-        rules = rules_for(self.at, self.around, answer)
+        rules = rules_for(self.around, answer)
         made = choose_tests(answer, self.around.policy, self.aim, past, rules)
         ranking, rules = or_ancestor(self.around, answer, made.ranking, rules, self.repository)
         same = ranking is made.ranking

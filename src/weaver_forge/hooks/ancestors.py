@@ -19,7 +19,6 @@ from weaver_forge.hooks.rank_tests import OrderOf, Ranking, ordered
 from weaver_forge.hooks.revision import LocalRepository
 from weaver_forge.hooks.selecting.always import Fired
 from weaver_forge.hooks.selecting.reading import rules_of
-from weaver_forge.policy import effective
 
 if TYPE_CHECKING:
     from weaver_forge.snapshot import Snapshot
@@ -64,9 +63,7 @@ def or_ancestor(
     if earlier is None:
         return ranking, rules
     durations = answer.durations or known_durations(snapshot, earlier.repo_id)
-    paths = around.changed_paths(answer.subject) if around.changed_paths is not None else None
-    guarded = effective(around.policy, answer.request.decision, answer.ruling.action).protected_paths
-    rules = rules_of(snapshot, earlier.repo_id, paths, {*earlier.names, *durations}, guarded)
+    rules = rules_of(around, answer.subject, earlier.repo_id, {*earlier.names, *durations})
     return in_order_of(ranking, earlier, durations, {test for rule in rules for test in rule.tests}, around.now), rules
 
 

@@ -13,11 +13,14 @@ from weaver_forge.errors import UsageError
 from weaver_forge.hooks.rendering import go, gradle, jest, plain, surefire
 from weaver_forge.hooks.rendering.lists import Lists, Rendered
 
-__all__ = ["FORMATS", "Format", "Lists", "Rendered", "render"]
+__all__ = ["BESIDE", "FORMATS", "Format", "Lists", "Rendered", "render"]
 
 Format = Literal["ids", "json", "pytest", "surefire", "gradle", "go", "jest"]
 """The forms of a list."""
 FORMATS: tuple[Format, ...] = get_args(Format)
+
+BESIDE: dict[Format, tuple[str, ...]] = {"surefire": (surefire.ORDER, surefire.METHODS)}
+"""What a form adds to the name of its file for those beside it."""
 
 _RENDERERS: dict[str, Callable[[Lists], Rendered]] = {
     "ids": plain.ids,

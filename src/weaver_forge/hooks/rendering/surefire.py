@@ -19,6 +19,8 @@ from weaver_forge.errors import UsageError
 from weaver_forge.hooks.rendering.lists import ARGUMENT_BYTES, Lists, Rendered, by_unit, parted
 
 SHAPE = "as tests of the JVM are (org.ex.ATest::method)"
+ORDER, METHODS = ".order", ".methods"
+"""What the names of the files beside the excludes add: the order of classes, and what single methods are left out."""
 
 _CLASS = re.compile(r"[^\W\d][\w$]*(\.[^\W\d][\w$]*)*")
 _SPECIAL = re.compile(r"""[,+#*!%\\/\s'"]""")
@@ -64,8 +66,8 @@ def render(lists: Lists) -> Rendered:
         use="mvn test -Dsurefire.excludesFile=FILE" if parts.left else "mvn test (no class is left out)",
         notes=tuple(notes),
         beside={
-            ".order": _statistics(parts.run) if parts.run else None,
-            ".methods": methods if lists.rest and methods else None,
+            ORDER: _statistics(parts.run) if parts.run else None,
+            METHODS: methods if lists.rest and methods else None,
         },
     )
 

@@ -3,7 +3,7 @@
 What it means stands in ``past`` and ``always``.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,10 +13,15 @@ from weaver_forge.contracts.decision import PAST_BASELINE
 from weaver_forge.errors import SourceError
 from weaver_forge.hooks.selecting.always import Fired, fired
 from weaver_forge.hooks.selecting.past import Past, past_of, past_run
+from weaver_forge.policy import effective
 
 if TYPE_CHECKING:
+    from weaver_forge.hooks.ci_gate import Circumstances
     from weaver_forge.hooks.subject import Kind
     from weaver_forge.snapshot import Snapshot
+
+DECISION, ACTION = "test_selection", "skip_tests"
+"""What a selection decides, and the action that the policy's rules for it are of."""
 
 TESTS = "core_ci__test_verdicts"
 
@@ -46,23 +51,19 @@ def files_of(snapshot: "Snapshot | None", repo_id: str) -> dict[str, str]:
 
 
 def rules_of(
-    snapshot: "Snapshot | None",
-    repo_id: str,
-    paths: Sequence[str] | None,
-    tests: Collection[str],
-    protected_paths: Sequence[str],
+    around: "Circumstances", subject: Mapping[str, Any], repo_id: str, tests: Collection[str]
 ) -> tuple[Fired, ...]:
     """The rules that a change fires; where tests have their files is read only if it touches a test.
 
     Args:
-        snapshot: What is published.
-        repo_id: The repository.
-        paths: Files that the change touches; None where nobody knows.
+        around: What is published, the policy, and the way to the files that the change touches.
+        subject: The revision.
+        repo_id: The repository, as the snapshot knows it.
         tests: Known tests by id.
-        protected_paths: Patterns of the policy.
     """
-    files = files_of(snapshot, repo_id) if any(is_test(path) for path in paths or ()) else {}
-    return fired(paths, tests, files, protected_paths)
+    paths = around.changed_paths(subject) if around.changed_paths is not None else None
+    files = files_of(around.snapshot, repo_id) if any(is_test(path) for path in paths or ()) else {}
+    return fired(paths, tests, files, effective(around.policy, DECISION, ACTION).protected_paths)
 
 
 def _rows(snapshot: "Snapshot | None", table: str, sql: str, parameters: list[Any]) -> list[dict[str, Any]]:
